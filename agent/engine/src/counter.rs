@@ -1,0 +1,80 @@
+//! Counters of the engine: every refusal, loss and bound has one.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
+        /// What is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(usize)]
+        pub enum Counter { $($(#[$doc])* $variant,)* }
+        /// All counters with their names, in order.
+        pub const NAMES: &[&str] = &[$($name),*];
+    };
+}
+
+counters! {
+    /// Records that could not be decoded.
+    RecordsRefused => "records_refused",
+    /// Exchanges that started: the left side of the accounting equation.
+    ExchangesSeen => "exchanges_seen",
+    /// Spans given out.
+    Spans => "spans",
+    /// Exchanges that started and were found not to be requests.
+    ExchangesRetracted => "exchanges_retracted",
+    /// Gaps in streams.
+    Gaps => "gaps",
+    /// Bytes of gaps outside of bodies of known length.
+    GapBytes => "gap_bytes",
+    /// Bytes of gaps inside bodies of known length.
+    BodyGapBytes => "body_gap_bytes",
+    /// Bytes that arrived for a position that was given up.
+    LateBytes => "late_bytes",
+    /// Streams whose queue of out-of-order bytes was full.
+    ReorderFull => "reorder_full",
+    /// Messages that do not follow the protocol.
+    Malformed => "malformed_messages",
+    /// Header blocks longer than the bound.
+    HeadTooLong => "head_too_long",
+    /// Responses whose request was never seen.
+    ResponsesUnpaired => "responses_unpaired",
+    /// Connections given up because the table was full.
+    ConnectionsEvicted => "connections_evicted",
+    /// Connections found not to speak a known protocol.
+    ConnectionsIgnored => "connections_ignored",
+    /// Data of connections whose opening record was lost.
+    ConnectionsUnannounced => "connections_unannounced",
+    /// Exchanges given up because too many were open.
+    ExchangesEvicted => "exchanges_evicted",
+    /// Exchanges given out before their parent was certain, because the wait reached its bound.
+    WaitsExpired => "waits_expired",
+    /// Trace headers that do not follow their specification.
+    TraceHeadersMalformed => "trace_headers_malformed",
+    /// Exchanges left out by `ignore` or as telemetry.
+    Excluded => "exchanges_excluded",
+}
+
+/// The values of all counters.
+#[derive(Clone, Debug)]
+pub struct Counters([u64; NAMES.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; NAMES.len()])
+    }
+}
+
+impl Counters {
+    pub fn add(&mut self, counter: Counter, amount: u64) {
+        if let Some(value) = self.0.get_mut(counter as usize) {
+            *value = value.saturating_add(amount);
+        }
+    }
+
+    pub fn value(&self, counter: Counter) -> u64 {
+        self.0.get(counter as usize).copied().unwrap_or_default()
+    }
+
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        NAMES.iter().copied().zip(self.0.iter().copied())
+    }
+}

@@ -1,0 +1,172 @@
+//! Protocol: cuts the two streams of a connection into messages and pairs them into exchanges.
+//!
+//! In: ordered bytes and gaps of both directions of one connection ([`Protocol`]). Out: calls on an
+//! [`Observer`], which builds the exchanges. A protocol is one folder here and one line in [`detect`].
+//!
+//! Limits: a protocol keeps no more than `limit::HEAD_MAX` bytes a direction, and never parses across a gap.
+
+use crate::event::{Call, Direction, How, Time};
+
+/// Which end of the exchanges the traced process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Requests are sent, responses received.
+    Client,
+    /// Requests are received, responses sent.
+    Server,
+}
+
+impl Side {
+    /// The direction that carries the requests.
+    pub fn requests(self) -> Direction {
+        match self {
+            Self::Client => Direction::Sent,
+            Self::Server => Direction::Received,
+        }
+    }
+}
+
+/// Number of an exchange on its connection: in order of appearance (HTTP/1) or the stream id (HTTP/2).
+pub type Number = u64;
+
+/// A field of a header block; the value is as on the wire, without the white space around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    pub name: &'a [u8],
+    pub value: &'a [u8],
+}
+
+/// Protocol of an exchange, for `network.protocol.*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    Http10,
+    Http11,
+    Http2,
+}
+
+/// The head of a request. What is unknown is `None`, never a guess.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    pub version: Version,
+    pub method: Option<&'a [u8]>,
+    /// Request target as on the wire (RFC 9112, 3.2); HTTP/2: `:path`.
+    pub target: Option<&'a [u8]>,
+    /// The target continues beyond what was captured.
+    pub target_truncated: bool,
+    /// HTTP/2 `:authority` and `:scheme`.
+    pub authority: Option<&'a [u8]>,
+    pub scheme: Option<&'a [u8]>,
+    pub fields: &'a [Field<'a>],
+    /// Fields were lost: beyond the capture limit, or unknown to the header decoder.
+    pub fields_incomplete: bool,
+    /// The call that moved the last byte of the head: its task read (or wrote) the request.
+    pub call: Call,
+}
+
+/// The head of a final response.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseHead<'a> {
+    pub version: Version,
+    pub status: Option<u16>,
+    pub fields: &'a [Field<'a>],
+    pub call: Call,
+}
+
+/// Why an exchange ended without a complete response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// The connection failed with this errno: a failure.
+    Failed(u32),
+    /// The connection was closed before the response was complete: a failure.
+    Closed,
+    /// The exchange became something else (101, CONNECT): not a failure.
+    Upgraded,
+    /// Bytes of the exchange were not captured: not a failure of the request.
+    Gap,
+    /// The bytes do not follow the protocol: nothing is known from here.
+    Malformed,
+    /// The end was not seen (swept, process gone at attach, agent stopping).
+    Unseen(Unseen),
+}
+
+/// Why the end of an exchange was not seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unseen {
+    /// The agent is stopping.
+    AgentStopped,
+    /// The connection was found gone.
+    Swept,
+    /// A table was full or the exchange too old.
+    Evicted,
+}
+
+/// What a protocol tells the exchange stage. Calls for one exchange come in the order of this list, each at
+/// most once except `informational`; the response may come before the end of the request.
+pub trait Observer {
+    /// The first byte of a request at this stream position, in this call.
+    fn request_started(&mut self, number: Number, side: Side, position: u64, call: &Call);
+    /// The head is complete.
+    fn request_head(&mut self, number: Number, head: &RequestHead<'_>);
+    /// The last byte of the request was moved by this call.
+    fn request_ended(&mut self, number: Number, body: u64, call: &Call);
+    /// An interim response (1xx except 101).
+    fn informational(&mut self, number: Number, status: u16, call: &Call);
+    /// The first byte of the final response.
+    fn response_started(&mut self, number: Number, call: &Call);
+    fn response_head(&mut self, number: Number, head: &ResponseHead<'_>);
+    /// The last byte of the response was moved by this call. Ends the exchange (its request may still run:
+    /// an early response); no more calls for it follow but `request_ended`.
+    fn response_ended(&mut self, number: Number, body: u64, call: &Call);
+    /// The exchange ended in another way, at this time. No more calls for it follow.
+    fn ended(&mut self, number: Number, ending: Ending, time: Time);
+    /// The request was never one: forget that it started (an undecided prefix, a mis-detection).
+    fn retracted(&mut self, number: Number);
+    /// Bytes of `direction` below `position` are body and need no copy.
+    fn skip(&mut self, direction: Direction, position: u64);
+    /// Nothing of interest can follow on this connection.
+    fn ignore(&mut self);
+    /// A refusal happened; see [`crate::counter`].
+    fn count(&mut self, counter: crate::counter::Counter, amount: u64);
+}
+
+/// Ordered bytes of one direction.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes<'a> {
+    pub direction: Direction,
+    pub position: u64,
+    pub bytes: &'a [u8],
+    /// `bytes[0]` is the first byte of a call.
+    pub call_start: bool,
+    pub call: Call,
+}
+
+/// Bytes of one direction that are not to be had.
+#[derive(Clone, Copy, Debug)]
+pub struct Gap {
+    pub direction: Direction,
+    pub position: u64,
+    pub length: u64,
+    /// The call that moved them, if it is known.
+    pub call: Option<Call>,
+    /// The latest time at which they were moved.
+    pub time: Time,
+}
+
+/// A protocol's state for one connection.
+pub trait Protocol {
+    /// Takes bytes; `position` continues where bytes and gaps ended before.
+    fn bytes(&mut self, input: &Bytes<'_>, out: &mut dyn Observer);
+    /// Takes a gap.
+    fn gap(&mut self, gap: &Gap, out: &mut dyn Observer);
+    /// A direction (`Some`) or the connection (`None`) ended; everything before it has been delivered.
+    fn end(&mut self, direction: Option<Direction>, how: How, time: Time, out: &mut dyn Observer);
+    /// Time passed: gives up what waits for too long (a response whose request was not seen).
+    fn timeout(&mut self, now: Time, out: &mut dyn Observer);
+    /// When [`Protocol::timeout`] wants to be called, if at all.
+    fn deadline(&self) -> Option<Time>;
+    /// Ends every open exchange for this reason.
+    fn finish(&mut self, why: Unseen, time: Time, out: &mut dyn Observer);
+    /// A gap of `length` bytes at `position` of `direction` would lie wholly in a body of known framing, so
+    /// there is no point in waiting for late bytes.
+    fn absorbs(&self, direction: Direction, position: u64, length: u64) -> bool;
+}

@@ -1,0 +1,1 @@
+//! The program `spandrel`: loads probes, reads the ring, asks `/proc`, exports spans.

@@ -1,0 +1,3 @@
+//! Starts things; contains no logic.
+
+fn main() {}

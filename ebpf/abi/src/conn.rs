@@ -1,0 +1,101 @@
+//! What identifies a connection, and what the kernel side keeps about one.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// A socket. The address of `struct sock` alone is reused by the allocator and the inode alone would not
+/// be found at TCP's end of life, so a connection is both.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct ConnectionId {
+    /// Address of `struct sock`: an opaque number.
+    pub sock: u64,
+    /// Inode number in sockfs: joins with `/proc/PID/fd` and sock_diag.
+    pub inode: u64,
+}
+const _: () = assert!(size_of::<ConnectionId>() == 16);
+
+/// Direction of bytes, as the owner of the socket sees it.
+pub mod direction {
+    /// Bytes that the process read.
+    pub const RECEIVED: u8 = 0;
+    /// Bytes that the process wrote.
+    pub const SENT: u8 = 1;
+}
+
+/// How the socket came to be connected.
+pub mod role {
+    /// Not seen: the connection is older than the agent, or came from `socketpair`.
+    pub const UNKNOWN: u8 = 0;
+    /// By `connect`.
+    pub const CONNECTED: u8 = 1;
+    /// By `accept`.
+    pub const ACCEPTED: u8 = 2;
+}
+
+/// What the kernel side thinks of a connection.
+pub mod verdict {
+    /// Too few bytes to tell.
+    pub const UNDECIDED: u8 = 0;
+    /// May be HTTP: records are made.
+    pub const CANDIDATE: u8 = 1;
+    /// Not HTTP, or user space ordered it ignored: no records.
+    pub const IGNORED: u8 = 2;
+}
+
+/// Flags of [`Connection::flags`] and [`crate::OpenRecord::flags`].
+pub mod flag {
+    /// `connect` or `accept` was seen: positions start at the first byte of the connection.
+    pub const FROM_OPENING: u16 = 1;
+    /// Both initial sequence numbers are known.
+    pub const ISN_KNOWN: u16 = 1 << 1;
+    /// Positions come from TCP's sequence counters; otherwise they are counted call by call.
+    pub const SEQUENCED: u16 = 1 << 2;
+    /// The open record was submitted.
+    pub const ANNOUNCED: u16 = 1 << 3;
+    /// The announced record had the initial sequence numbers.
+    pub const ISN_ANNOUNCED: u16 = 1 << 4;
+    /// Counted positions: calls overlap at this moment or did (received direction).
+    pub const COUNTED_FROM_MIDDLE: u16 = 1 << 5;
+}
+
+/// The state of one direction in the kernel side's table.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Half {
+    /// Stream position of the next byte.
+    pub position: u64,
+    /// Bytes below this position are body: counted, not copied. Set by [`crate::order`].
+    pub skip_until: u64,
+    /// TCP sequence number that belongs to `position`.
+    pub sequence: u32,
+    /// Entries into calls on this direction; tells whether calls overlapped where nothing else does.
+    pub entries: u32,
+    /// Calls on this direction between entry and exit.
+    pub active: u32,
+    /// Bytes judged so far while the verdict is open.
+    pub judged: u32,
+}
+const _: () = assert!(size_of::<Half>() == 32);
+
+/// A connection in the kernel side's table, keyed by `struct sock`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Connection {
+    pub inode: u64,
+    /// By [`direction`].
+    pub halves: [Half; 2],
+    /// Initial sequence numbers, valid with [`flag::ISN_KNOWN`]: ours and the peer's.
+    pub isn_sent: u32,
+    pub isn_received: u32,
+    pub flags: u16,
+    /// Address family (`AF_INET`, `AF_INET6`, `AF_UNIX`).
+    pub family: u16,
+    /// Calls seen while [`verdict::UNDECIDED`].
+    pub calls: u16,
+    /// See [`role`].
+    pub role: u8,
+    /// See [`verdict`].
+    pub verdict: u8,
+}
+const _: () = assert!(size_of::<Connection>() == 88);
