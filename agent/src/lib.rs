@@ -1,3 +1,5 @@
 //! The program `spandrel`: loads probes, reads the ring, asks `/proc`, exports spans.
 
+pub mod cli;
+pub mod config;
 pub mod kernel;
