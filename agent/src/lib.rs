@@ -2,5 +2,8 @@
 
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod kernel;
+pub mod privileges;
 pub mod process;
+pub mod telemetry;

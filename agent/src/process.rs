@@ -28,6 +28,8 @@ use std::{
 
 pub use cgroup::Cgroup;
 use engine::event::{Exec, Process, Time};
+#[cfg(test)]
+pub(crate) use executable::tests::elf32;
 pub use executable::{Executable, is_32_bit};
 use image::{Image, Observation, Observer};
 use listen::Listeners;

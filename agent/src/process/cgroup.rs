@@ -45,12 +45,12 @@ impl Cgroup {
             .or_else(|| find(|_, _| true))
             .map_or("/", |(_, _, path)| path);
         let mut group = Self::of_path(path);
-        if group.container.is_none() {
-            if let Some(container) = lines().find_map(|(_, _, path)| last_container(path)) {
-                group.container = Some(container.id.into());
-                // What this path names is the engine's.
-                group.unit = None;
-            }
+        if group.container.is_none()
+            && let Some(container) = lines().find_map(|(_, _, path)| last_container(path))
+        {
+            group.container = Some(container.id.into());
+            // What this path names is the engine's.
+            group.unit = None;
         }
         group
     }

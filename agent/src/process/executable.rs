@@ -103,11 +103,16 @@ fn read(file: &File, offset: u64, length: u64) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
+    /// The start of a 32-bit executable.
+    pub(crate) fn elf32() -> Vec<u8> {
+        elf(1, 3)
+    }
+
     /// The start of an ELF file of this class and machine, without sections.
-    pub(crate) fn elf(class: u8, machine: u16) -> Vec<u8> {
+    fn elf(class: u8, machine: u16) -> Vec<u8> {
         let mut bytes = vec![0; 64];
         bytes[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', class, 1, 1]);
         bytes[18..20].copy_from_slice(&machine.to_le_bytes());

@@ -127,9 +127,9 @@ fn exec(
 
 fn attribute<'a>(resource: &'a Resource, key: &str) -> Option<&'a str> {
     let mut found = resource.attributes.iter().filter(|attribute| attribute.key == key);
-    let value = found.next().map(|attribute| match &attribute.value {
-        Value::String(text) => text.as_ref(),
-        other => panic!("{key} is {other:?}"),
+    let value = found.next().map(|attribute| {
+        let Value::String(text) = &attribute.value else { panic!("{attribute:?}") };
+        text.as_ref()
     });
     assert!(found.next().is_none(), "{key} stands twice");
     value
@@ -317,7 +317,7 @@ fn the_agent_and_kernel_threads_are_not_traced() {
 #[test]
 fn a_32_bit_process_is_counted_and_not_traced() {
     let machine = Machine::new();
-    machine.write("old", executable::tests::elf(1, 3));
+    machine.write("old", elf32());
     machine.start(7, &Program { path: machine.path("old").to_str().unwrap(), ..SERVER });
     assert!(is_32_bit(&machine.path("proc/7/exe")));
     let mut processes = machine.processes("[]", "[]");
