@@ -171,6 +171,8 @@ impl Processes {
         let Process { tgid, time, .. } = exec.process;
         self.expire(time);
         let known = self.table.get(&tgid).filter(|entry| entry.exited.is_none());
+        // The parent stands for a child whose fork was lost.
+        let known = known.or_else(|| self.table.get(&exec.process.parent));
         let inherited = known.map(|entry| entry.verdict.clone());
         if matches!(self.scope, Scope::Command) && inherited.is_none() {
             return None; // Not a descendant of the command.
@@ -217,6 +219,24 @@ impl Processes {
         Some(Change { tgid, decision })
     }
 
+    /// Data came from a process that no record announced: the record was lost. What runs under the id now is the
+    /// same process if it existed then; if not, nothing is known of it.
+    pub fn on_unannounced(&mut self, tgid: u32, time: Time) -> Option<Change> {
+        let decision = match self.table.get(&tgid) {
+            Some(entry) => entry.verdict.decision,
+            None if self.live >= self.live_max => Decision::Skip,
+            None => {
+                let stat = self.observer.root.stat(tgid).filter(|stat| stat.existed_at(time));
+                match (stat, &self.scope) {
+                    (Some(_), _) => self.learn(tgid, stat, None, &mut Listeners::default()),
+                    (None, Scope::Command) => Decision::Trace,
+                    (None, Scope::Selected(selection)) => selection.decide(&Facts::unknown(tgid)).decision,
+                }
+            }
+        };
+        matches!(self.scope, Scope::Selected(_)).then_some(Change { tgid, decision })
+    }
+
     /// The last thread of a process ended. It stays known for a while.
     pub fn on_exit(&mut self, process: &Process) {
         let hash_map::Entry::Occupied(mut slot) = self.table.entry(process.tgid) else { return };
@@ -260,13 +280,12 @@ impl Processes {
     /// The Resource of the image that ran in a process at a kernel time.
     pub fn resource(&mut self, tgid: u32, time: Time) -> Arc<Resource> {
         if !self.table.contains_key(&tgid) {
-            // Its record was lost. What runs under this id now is the same process if it is older than the span.
-            match self.observer.root.stat(tgid).filter(|stat| stat.existed_at(time)) {
-                Some(stat) => _ = self.learn(tgid, Some(stat), None, &mut Listeners::default()),
-                None => self.counters.unknown += 1,
-            }
+            self.on_unannounced(tgid, time);
         }
-        let Some(entry) = self.table.get_mut(&tgid) else { return self.unknown.clone() };
+        let Some(entry) = self.table.get_mut(&tgid) else {
+            self.counters.unknown += 1;
+            return self.unknown.clone();
+        };
         let live = entry.exited.is_none();
         let current = entry.images.len().saturating_sub(1);
         let index = entry.images.iter().rposition(|run| run.since <= time).unwrap_or(0);

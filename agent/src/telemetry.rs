@@ -4,7 +4,7 @@ mod status;
 
 use std::io;
 
-pub use status::{Figures, StatusLine};
+pub use status::{Figures, StatusLine, above_status_line};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt::MakeWriter};
 
 /// What is logged unless `--log` says otherwise: under `run` the terminal belongs to the traced program.

@@ -287,6 +287,10 @@ fn main_module(text: &str) -> String {
 
 /// The file name without its extension; of `shop/__main__.py`, and of `shop/` itself, the directory's.
 fn stem(path: &str) -> Option<String> {
+    // A descriptor is no name: `bash /dev/fd/63`.
+    if path.starts_with("/dev/") || path.starts_with("/proc/") {
+        return None;
+    }
     let path = path.strip_suffix("/__main__.py").unwrap_or(path).trim_end_matches('/');
     let name = path.rsplit('/').next().unwrap_or(path);
     let stem = match name.rsplit_once('.') {

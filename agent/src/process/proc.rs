@@ -88,11 +88,13 @@ impl Root {
         Some(Stat { parent, kernel_thread: flags & KERNEL_THREAD != 0, start })
     }
 
-    /// The path of the executable, as the process's own mount namespace has it.
+    /// The path of the executable, as the process's own mount namespace has it; only a name if it is a file in
+    /// memory (`/memfd:name (deleted)`).
     pub fn executable(&self, pid: u32) -> Option<String> {
         let link = fs::read_link(self.of(pid, "exe")).ok()?.into_os_string();
         let path = link.to_string_lossy();
-        Some(path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned())
+        let path = path.strip_suffix(" (deleted)").unwrap_or(&path);
+        Some(path.strip_prefix("/memfd:").unwrap_or(path).to_owned())
     }
 
     /// NUL-separated.

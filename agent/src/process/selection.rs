@@ -1,5 +1,7 @@
 //! Which processes are traced: the configured selectors applied to what is known of a process.
 
+use std::sync::LazyLock;
+
 use abi::process::decision;
 
 use super::{Root, cgroup::Cgroup};
@@ -34,6 +36,14 @@ pub(super) struct Facts<'a> {
     pub(super) line: &'a str,
     pub(super) user: Option<u32>,
     pub(super) cgroup: &'a Cgroup,
+}
+
+impl Facts<'_> {
+    /// Of a process of which there is no trace but its id.
+    pub(super) fn unknown(pid: u32) -> Self {
+        static NOWHERE: LazyLock<Cgroup> = LazyLock::new(Cgroup::default);
+        Self { pid, path: "", line: "", user: None, cgroup: &NOWHERE }
+    }
 }
 
 /// A decision, and what may still change it.

@@ -122,6 +122,7 @@ mod tests {
             ("dotnet", "dotnet exec --depsfile x Shop.dll", "Shop"),
             ("dotnet", "dotnet run", "unknown_service:dotnet"),
             ("bash", "bash -e /srv/start.sh", "start"),
+            ("bash", "bash /dev/fd/63", "unknown_service:bash"),
             ("dash", "sh -c code", "unknown_service:dash"),
             ("bash", "-bash", "unknown_service:bash"),
             ("lua5.4", "lua shop.lua", "shop"),

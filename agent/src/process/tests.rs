@@ -388,6 +388,39 @@ fn a_process_whose_record_was_lost_is_looked_up_once_it_makes_a_span() {
 }
 
 #[test]
+fn data_of_an_unannounced_process_is_decided() {
+    let machine = Machine::new();
+    machine.start(7, &SERVER);
+    let mut processes = machine.processes("[{exe: server}]", "[]");
+    let change = |tgid, decision| Some(Change { tgid, decision });
+    assert_eq!(processes.on_unannounced(7, SECOND), change(7, Decision::Trace));
+    assert_eq!(processes.decision(7), Decision::Trace);
+    assert_eq!(processes.on_unannounced(70, SECOND), change(70, Decision::Skip), "unknown is not selected");
+    assert_eq!(machine.processes("[]", "[]").on_unannounced(70, SECOND), change(70, Decision::Trace));
+    assert_eq!(machine.command().on_unannounced(70, SECOND), None);
+}
+
+#[test]
+fn under_run_a_child_whose_fork_was_lost_is_known_by_its_parent() {
+    let machine = Machine::new();
+    let mut processes = machine.command();
+    processes.adopt(7);
+    exec(&mut processes, process(8, 7, SECOND), "/usr/bin/curl", "curl", "");
+    assert_eq!(service(&mut processes, 8, SECOND), "unknown_service:curl");
+}
+
+#[test]
+fn a_program_in_memory_has_a_name_and_no_path() {
+    let machine = Machine::new();
+    machine.start(7, &Program { path: "/memfd:tool (deleted)", ..SERVER });
+    let mut processes = machine.processes("[]", "[]");
+    processes.scan();
+    let resource = processes.resource(7, SECOND);
+    assert_eq!(attribute(&resource, "process.executable.name"), Some("tool"));
+    assert_eq!(attribute(&resource, "process.executable.path"), None);
+}
+
+#[test]
 fn a_process_met_by_its_socket_is_decided_even_if_it_is_gone() {
     let machine = Machine::new();
     machine.start(7, &SERVER);

@@ -92,6 +92,23 @@ impl Drop for StatusLine {
     }
 }
 
+/// Writes something else to the terminal, such as spans on standard output, above the status line. `write` must
+/// not log: the terminal is locked.
+pub fn above_status_line<T>(write: impl FnOnce() -> T) -> T {
+    let shown = lock();
+    if shown.is_empty() {
+        return write();
+    }
+    let redraw = |text: &str| {
+        // A terminal that cannot be written to is no reason to stop tracing.
+        _ = io::stderr().write_all(text.as_bytes());
+    };
+    redraw(ERASE);
+    let result = write();
+    redraw(&shown);
+    result
+}
+
 /// Collects one log event and writes it above the status line.
 #[derive(Default)]
 pub(super) struct Lines {
