@@ -101,7 +101,8 @@ impl Config {
         options: &Options,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let mut file = match &options.config {
+        // An empty variable is an unset one; the command line reads SPANDREL_CONFIG as it is.
+        let mut file = match options.config.as_ref().filter(|path| !path.as_os_str().is_empty()) {
             Some(path) => file::File::parse(&read(path)?, &path.to_string_lossy())?,
             None => file::File::default(),
         };

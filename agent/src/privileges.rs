@@ -54,6 +54,11 @@ pub(crate) fn explained(root: &Root) -> Vec<String> {
     missing_in(root).map(|need| format!("{} (to {})", need.name, need.purpose)).collect()
 }
 
+/// Whether the files of other users' processes can be read.
+pub(crate) fn may_look_at_processes(root: &Root) -> bool {
+    effective(root) & bit(SYS_PTRACE) != 0
+}
+
 /// Whether the limit of locked memory can be raised: needed before Linux 5.11 only.
 pub(crate) fn may_lock_memory(root: &Root) -> bool {
     effective(root) & bit(SYS_RESOURCE) != 0

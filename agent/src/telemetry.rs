@@ -27,7 +27,8 @@ pub enum LogError {
 pub fn init(requested: Option<&str>, default: &str) -> Result<(), LogError> {
     use tracing_subscriber::util::SubscriberInitExt;
 
-    let value = requested.unwrap_or(default);
+    // An empty variable is an unset one.
+    let value = requested.filter(|value| !value.is_empty()).unwrap_or(default);
     let filter = filter(value)?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)

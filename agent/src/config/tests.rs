@@ -110,6 +110,12 @@ fn a_bad_variable_is_named() {
 }
 
 #[test]
+fn an_empty_file_name_is_none() {
+    let options = Options { config: Some("".into()), ..Options::default() };
+    assert_eq!(Config::from_sources(&options, []).unwrap(), Config::default());
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let options = Options { config: Some("/nonexistent/spandrel.yaml".into()), ..Options::default() };
     let report = Config::from_sources(&options, []).unwrap_err().to_string();

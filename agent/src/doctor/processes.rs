@@ -1,12 +1,21 @@
 //! Programs that run now and cannot be traced, or not wholly.
 
 use super::Check;
-use crate::process::{Root, is_32_bit};
+use crate::{
+    privileges,
+    process::{Root, is_32_bit},
+};
 
 /// Names that are listed; the rest is counted.
 const LISTED: usize = 5;
 
 pub(super) fn checks(root: &Root) -> Vec<Check> {
+    if !privileges::may_look_at_processes(root) {
+        let unknown = |name| {
+            Check::note(name, "not looked at: without CAP_SYS_PTRACE the programs of others cannot be")
+        };
+        return vec![unknown("32-bit"), unknown("io_uring")];
+    }
     let (mut old, mut rings) = (Vec::new(), Vec::new());
     for pid in root.pids() {
         if is_32_bit(&root.of(pid, "exe")) {

@@ -108,6 +108,17 @@ fn programs_that_cannot_be_traced_are_named() {
 }
 
 #[test]
+fn what_could_not_be_looked_at_is_not_said_to_be_absent() {
+    let machine = machine();
+    write(machine.path(), "proc/self/status", "CapEff:\t0000000000000000\n");
+    let report = report(&machine);
+    for name in ["32-bit", "io_uring"] {
+        let check = find(&report, name);
+        assert!(check.state == State::Note && check.finding.starts_with("not looked at"), "{check:?}");
+    }
+}
+
+#[test]
 fn the_json_form_has_every_check() {
     let mut json = Vec::new();
     let report = report(&machine());
