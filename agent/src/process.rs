@@ -4,7 +4,7 @@
 //! polled. Out: decisions for the kernel side's table ([`Change`]) and the [`Resource`] of the image that ran
 //! in a process at a kernel time.
 //!
-//! Limits: as many live processes as configured, and [`RETAINED_MAX`] gone ones for [`RETAINED`], so that late
+//! Limits: as many live processes as configured, and some thousand gone ones for some seconds, so that late
 //! spans find theirs. What does not fit is counted.
 
 mod cgroup;
@@ -18,13 +18,11 @@ mod proc;
 mod resource;
 mod selection;
 mod service_name;
+mod table;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{VecDeque, hash_map},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 pub use cgroup::Cgroup;
 use engine::event::{Exec, Process, Time};
@@ -36,24 +34,19 @@ use listen::Listeners;
 pub use proc::{Root, Stat};
 pub use resource::Resource;
 use resource::{Host, describe};
-use rustc_hash::FxHashMap;
 pub use selection::{Decision, Selection};
 use selection::{Facts, Verdict};
-use smallvec::SmallVec;
+use table::{Run, Table};
 
-/// How long a gone process stays known: a client span waits up to 10 s for its owner (`engine::limit`).
-const RETAINED: Time = 15_000_000_000;
-/// Gone processes known at once: a machine that starts 500 a second.
-const RETAINED_MAX: usize = 8192;
-/// Images of one process that are remembered: a chain of wrappers that exec one another.
-const IMAGES_MAX: usize = 4;
 /// A tick of `/proc/PID/stat` in kernel time.
 const TICK: Time = 10_000_000;
 
 /// A decision to be written to the kernel side's table.
 ///
-/// The process may have gone meanwhile, and its entry with it: write so that no entry is made anew (`BPF_EXIST`),
-/// except for those of [`Processes::scan`] and [`Processes::adopt`].
+/// The kernel side makes an entry before it sends a record about a process, and removes it when the process ends,
+/// which may be by now: write to an existing entry only (`BPF_EXIST`), else entries of gone processes pile up.
+/// For those of [`Processes::scan`] it is the other way round (`BPF_NOEXIST`): where there is an entry by now, its
+/// record is on the way and knows better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
     pub tgid: u32,
@@ -90,31 +83,9 @@ pub struct Processes {
     host: Host,
     /// The agent itself.
     own: u32,
-    table: FxHashMap<u32, Entry>,
-    live: usize,
-    live_max: usize,
-    /// Processes that ended, oldest first.
-    gone: VecDeque<(Time, u32)>,
+    table: Table,
     unknown: Arc<Resource>,
     counters: Counters,
-}
-
-#[derive(Debug)]
-struct Entry {
-    verdict: Verdict,
-    exited: Option<Time>,
-    /// Oldest first.
-    images: SmallVec<[Run; 1]>,
-}
-
-/// An image in a process.
-#[derive(Debug)]
-struct Run {
-    since: Time,
-    /// When the process was created, in ticks, if `/proc` still said.
-    start: Option<u64>,
-    image: Arc<Image>,
-    resource: Option<Arc<Resource>>,
 }
 
 impl Processes {
@@ -131,10 +102,7 @@ impl Processes {
             scope,
             host,
             own,
-            table: FxHashMap::default(),
-            live: 0,
-            live_max,
-            gone: VecDeque::new(),
+            table: Table::new(live_max),
             unknown: Arc::new(unknown),
             counters: Counters::default(),
         }
@@ -149,7 +117,7 @@ impl Processes {
         let mut changes = Vec::new();
         for tgid in self.observer.root.pids() {
             let Some(stat) = self.observer.root.stat(tgid) else { continue };
-            if stat.kernel_thread || self.is_live(tgid) {
+            if stat.kernel_thread || self.table.live(tgid).is_some() {
                 continue;
             }
             let decision = self.learn(tgid, Some(stat), None, &mut listeners);
@@ -169,10 +137,9 @@ impl Processes {
     /// A process started an image.
     pub fn on_exec(&mut self, exec: &Exec<'_>) -> Option<Change> {
         let Process { tgid, time, .. } = exec.process;
-        self.expire(time);
-        let known = self.table.get(&tgid).filter(|entry| entry.exited.is_none());
+        self.table.expire(time);
         // The parent stands for a child whose fork was lost.
-        let known = known.or_else(|| self.table.get(&exec.process.parent));
+        let known = self.table.live(tgid).or_else(|| self.table.get(exec.process.parent));
         let inherited = known.map(|entry| entry.verdict.clone());
         if matches!(self.scope, Scope::Command) && inherited.is_none() {
             return None; // Not a descendant of the command.
@@ -190,8 +157,8 @@ impl Processes {
     /// [`Processes::decision`] says so, and the decision can be written then.
     pub fn on_fork(&mut self, child: &Process) -> Option<Change> {
         let (tgid, time) = (child.tgid, child.time);
-        self.expire(time);
-        let parent = self.table.get(&child.parent).filter(|entry| entry.exited.is_none());
+        self.table.expire(time);
+        let parent = self.table.live(child.parent);
         let Some((parent, image)) =
             parent.and_then(|entry| Some((entry, entry.images.last()?.image.clone())))
         else {
@@ -199,19 +166,19 @@ impl Processes {
         };
         let verdict = parent.verdict.clone();
         let run = Run { since: time, start: None, image, resource: None };
-        let decision = self.insert(tgid, run, verdict);
+        let decision = self.table.insert(tgid, run, verdict);
         (decision == Decision::Trace && matches!(self.scope, Scope::Selected(_)))
             .then_some(Change { tgid, decision })
     }
 
     /// A process that the kernel side did not know used a socket.
     pub fn on_seen(&mut self, process: &Process) -> Option<Change> {
-        self.expire(process.time);
+        self.table.expire(process.time);
         let tgid = process.tgid;
         if matches!(self.scope, Scope::Command) {
             return None;
         }
-        if let Some(entry) = self.table.get(&tgid).filter(|entry| entry.exited.is_none()) {
+        if let Some(entry) = self.table.live(tgid) {
             return Some(Change { tgid, decision: entry.verdict.decision });
         }
         let stat = self.observer.root.stat(tgid).filter(|stat| stat.existed_at(process.time));
@@ -222,9 +189,9 @@ impl Processes {
     /// Data came from a process that no record announced: the record was lost. What runs under the id now is the
     /// same process if it existed then; if not, nothing is known of it.
     pub fn on_unannounced(&mut self, tgid: u32, time: Time) -> Option<Change> {
-        let decision = match self.table.get(&tgid) {
+        let decision = match self.table.get(tgid) {
             Some(entry) => entry.verdict.decision,
-            None if self.live >= self.live_max => Decision::Skip,
+            None if self.table.is_full() => Decision::Skip,
             None => {
                 let stat = self.observer.root.stat(tgid).filter(|stat| stat.existed_at(time));
                 match (stat, &self.scope) {
@@ -239,24 +206,39 @@ impl Processes {
 
     /// The last thread of a process ended. It stays known for a while.
     pub fn on_exit(&mut self, process: &Process) {
-        let hash_map::Entry::Occupied(mut slot) = self.table.entry(process.tgid) else { return };
-        let entry = slot.get_mut();
-        if entry.exited.is_some() {
-            return;
+        self.table.exit(process.tgid, process.time);
+        self.table.expire(process.time);
+    }
+
+    /// Finds processes whose end was not seen because its record was lost: their entries in the kernel side's
+    /// table may be removed. Reads `/proc`: for once a minute, not for following processes.
+    pub fn sweep(&mut self, now: Time) -> Vec<u32> {
+        let root = &self.observer.root;
+        let live = self.table.entries.iter().filter(|(_, entry)| entry.is_live());
+        let swept: Vec<u32> = live.map(|(tgid, _)| *tgid).filter(|tgid| root.stat(*tgid).is_none()).collect();
+        for tgid in &swept {
+            self.table.exit(*tgid, now);
         }
-        self.live = self.live.saturating_sub(1);
-        if entry.verdict.decision == Decision::Skip {
-            slot.remove(); // It makes no spans.
-        } else {
-            entry.exited = Some(process.time);
-            self.gone.push_back((process.time, process.tgid));
+        self.table.expire(now);
+        swept
+    }
+
+    /// A process created an io_uring: the log names it, once.
+    pub fn on_io_uring(&mut self, process: &Process) {
+        let Some(entry) = self.table.get_mut(process.tgid) else { return };
+        if entry.verdict.decision != Decision::Skip && !std::mem::replace(&mut entry.io_uring, true) {
+            let path = entry.images.last().map_or("", |run| &*run.image.path);
+            tracing::warn!(
+                pid = process.tgid,
+                path,
+                "the process uses io_uring: bytes that pass through it are gaps"
+            );
         }
-        self.expire(process.time);
     }
 
     /// A process accepted a connection on a local port: decides those that are selected by port.
     pub fn on_accept(&mut self, tgid: u32, port: u16) -> Option<Change> {
-        let entry = self.table.get_mut(&tgid)?;
+        let entry = self.table.get_mut(tgid)?;
         let decision = entry.verdict.serve(port)?;
         Some(Change { tgid, decision })
     }
@@ -264,7 +246,7 @@ impl Processes {
     /// Whether a process is traced. Under `run` the kernel side alone knows the descendants, so whatever sends
     /// records is one.
     pub fn decision(&self, tgid: u32) -> Decision {
-        match (self.table.get(&tgid), &self.scope) {
+        match (self.table.get(tgid), &self.scope) {
             (Some(entry), _) => entry.verdict.decision,
             (None, Scope::Command) => Decision::Trace,
             (None, Scope::Selected(_)) => Decision::Undecided,
@@ -273,20 +255,20 @@ impl Processes {
 
     /// Whether the threads of a process say nothing about requests (Go), so that links by thread would be wrong.
     pub fn threads_are_not_tasks(&self, tgid: u32) -> bool {
-        let image = self.table.get(&tgid).and_then(|entry| entry.images.last());
+        let image = self.table.get(tgid).and_then(|entry| entry.images.last());
         image.is_some_and(|run| run.image.executable.go)
     }
 
     /// The Resource of the image that ran in a process at a kernel time.
     pub fn resource(&mut self, tgid: u32, time: Time) -> Arc<Resource> {
-        if !self.table.contains_key(&tgid) {
+        if self.table.get(tgid).is_none() {
             self.on_unannounced(tgid, time);
         }
-        let Some(entry) = self.table.get_mut(&tgid) else {
+        let Some(entry) = self.table.get_mut(tgid) else {
             self.counters.unknown += 1;
             return self.unknown.clone();
         };
-        let live = entry.exited.is_none();
+        let live = entry.is_live();
         let current = entry.images.len().saturating_sub(1);
         let index = entry.images.iter().rposition(|run| run.since <= time).unwrap_or(0);
         let Some(run) = entry.images.get_mut(index) else { return self.unknown.clone() };
@@ -302,16 +284,12 @@ impl Processes {
 
     /// How many processes are traced at this moment.
     pub fn traced(&self) -> usize {
-        let is_traced = |entry: &&Entry| entry.exited.is_none() && entry.verdict.decision == Decision::Trace;
-        self.table.values().filter(is_traced).count()
+        let entries = self.table.entries.values();
+        entries.filter(|entry| entry.is_live() && entry.verdict.decision == Decision::Trace).count()
     }
 
     pub fn counters(&self) -> Counters {
-        self.counters
-    }
-
-    fn is_live(&self, tgid: u32) -> bool {
-        self.table.get(&tgid).is_some_and(|entry| entry.exited.is_none())
+        Counters { refused: self.table.refused, forgotten: self.table.forgotten, ..self.counters }
     }
 
     /// Takes in a process that runs already.
@@ -353,49 +331,6 @@ impl Processes {
 
     fn store(&mut self, tgid: u32, since: Time, seen: Observation, verdict: Verdict) -> Decision {
         let run = Run { since, start: seen.start, image: Arc::new(seen.image), resource: None };
-        self.insert(tgid, run, verdict)
-    }
-
-    /// Returns the decision that holds: a process that does not fit is not traced.
-    fn insert(&mut self, tgid: u32, run: Run, verdict: Verdict) -> Decision {
-        let decision = verdict.decision;
-        match self.table.entry(tgid) {
-            hash_map::Entry::Occupied(mut slot) => {
-                let entry = slot.get_mut();
-                if entry.exited.take().is_some() {
-                    self.live += 1;
-                }
-                if entry.images.len() >= IMAGES_MAX {
-                    entry.images.remove(0);
-                }
-                entry.images.push(run);
-                entry.verdict = verdict;
-            }
-            hash_map::Entry::Vacant(_) if self.live >= self.live_max => {
-                self.counters.refused += 1;
-                return Decision::Skip;
-            }
-            hash_map::Entry::Vacant(slot) => {
-                self.live += 1;
-                slot.insert(Entry { verdict, exited: None, images: smallvec::smallvec![run] });
-            }
-        }
-        decision
-    }
-
-    /// Forgets processes that ended long ago, or the oldest if there are too many.
-    fn expire(&mut self, now: Time) {
-        while let Some(&(time, tgid)) = self.gone.front() {
-            let crowded = self.gone.len() > RETAINED_MAX;
-            if !crowded && time.saturating_add(RETAINED) > now {
-                break;
-            }
-            self.gone.pop_front();
-            // A new process may have the id.
-            if self.table.get(&tgid).is_some_and(|entry| entry.exited == Some(time)) {
-                self.table.remove(&tgid);
-                self.counters.forgotten += u64::from(crowded);
-            }
-        }
+        self.table.insert(tgid, run, verdict)
     }
 }

@@ -68,9 +68,10 @@ impl Observer {
             link.filter(|link| is_same(exec.arguments, &now) || file_name(link) == file_name(&filename));
         let same = link.is_some();
         let path = link.map_or_else(|| recorded_path(&filename, &recorded), Cow::Owned);
-        // The record's arguments are cut at a bound; the process may still have them all.
+        // The record's arguments are cut at a bound, or could not be read; the process may still have them all.
         let cut = exec.arguments.len() >= abi::limit::ARGUMENTS_MAX;
-        let arguments = if same && cut && is_same(exec.arguments, &now) { split(&now) } else { recorded };
+        let more = recorded.is_empty() || cut && is_same(exec.arguments, &now);
+        let arguments = if same && more { split(&now) } else { recorded };
         let executable =
             if same { self.executables.inspect(&self.root.of(tgid, "exe")) } else { Executable::default() };
         let group = self.cgroups.of(&self.root, tgid, Some(cgroup), time);

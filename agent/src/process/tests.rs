@@ -446,10 +446,33 @@ fn a_gone_process_is_forgotten_after_a_while() {
 }
 
 #[test]
+fn a_process_whose_end_was_lost_is_swept() {
+    let machine = Machine::new();
+    machine.start(7, &SERVER);
+    machine.start(8, &SERVER);
+    let mut processes = machine.processes("[]", "[]");
+    processes.scan();
+    machine.end(8);
+    assert_eq!(processes.sweep(SECOND), [8]);
+    assert_eq!((processes.sweep(SECOND), processes.traced()), (vec![], 1));
+    assert_eq!(service(&mut processes, 8, SECOND), "unknown_service:server", "late spans find it");
+}
+
+#[test]
+fn arguments_that_the_kernel_side_could_not_read_are_looked_up() {
+    let machine = Machine::new();
+    machine.start(7, &Program { path: "/usr/bin/python3.11", arguments: "python3 app.py", ..SERVER });
+    let mut processes = machine.processes("[]", "[]");
+    let process = process(7, 1, SECOND);
+    processes.on_exec(&Exec { process, filename: b"/bin/python3.11", arguments: b"", environment: b"" });
+    assert_eq!(service(&mut processes, 7, SECOND), "app");
+}
+
+#[test]
 fn a_full_table_refuses_and_counts() {
     let machine = Machine::new();
     let mut processes = machine.processes("[]", "[]");
-    processes.live_max = 2;
+    processes.table = Table::new(2);
     for tgid in 10..20 {
         exec(&mut processes, process(tgid, 1, SECOND), "/bin/x", "x", "");
     }
@@ -464,13 +487,13 @@ fn gone_processes_are_bounded() {
     let machine = Machine::new();
     let mut processes = machine.processes("[]", "[]");
     exec(&mut processes, process(1_000_000, 1, SECOND), "/bin/x", "x", "");
-    for tgid in 10..10 + 2 * u32::try_from(RETAINED_MAX).unwrap() {
+    for tgid in 10..10 + 2 * u32::try_from(table::RETAINED_MAX).unwrap() {
         processes.on_fork(&process(tgid, 1_000_000, SECOND));
         processes.on_exit(&process(tgid, 1_000_000, SECOND));
     }
-    assert_eq!(processes.gone.len(), RETAINED_MAX);
-    assert_eq!(processes.table.len(), RETAINED_MAX + 1);
-    assert_eq!(processes.counters().forgotten, RETAINED_MAX as u64);
+    assert_eq!(processes.table.gone.len(), table::RETAINED_MAX);
+    assert_eq!(processes.table.entries.len(), table::RETAINED_MAX + 1);
+    assert_eq!(processes.counters().forgotten, table::RETAINED_MAX as u64);
 }
 
 #[test]
