@@ -31,6 +31,15 @@ fn the_printed_configuration_states_the_defaults() {
 }
 
 #[test]
+fn the_example_in_the_printed_configuration_is_one() {
+    let (_, example) = DEFAULT_FILE.split_once("Example:\n").unwrap();
+    let lines = example.lines().map_while(|line| line.strip_prefix("#   "));
+    let config = load(&lines.collect::<Vec<_>>().join("\n")).unwrap();
+    assert_eq!(config.select.len(), 2);
+    assert_eq!(config.select[1].port, Some(8080));
+}
+
+#[test]
 fn an_empty_file_is_a_configuration() {
     assert_eq!(load("").unwrap(), Config::default());
     assert_eq!(load("# nothing but a comment\n").unwrap(), Config::default());
