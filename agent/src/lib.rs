@@ -1,1 +1,4 @@
 //! The program `spandrel`: loads probes, reads the ring, asks `/proc`, exports spans.
+
+pub mod clock;
+pub mod export;
