@@ -12,7 +12,11 @@ use std::{
     vec,
 };
 
-use hickory_resolver::{Resolver as Dns, config::LookupIpStrategy};
+use hickory_resolver::{
+    TokioResolver as Dns,
+    config::{LookupIpStrategy, ResolverConfig},
+    net::runtime::TokioRuntimeProvider,
+};
 use hyper_util::client::legacy::connect::dns::Name;
 use tower_service::Service;
 
@@ -50,11 +54,18 @@ async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
     let failed = |error: &dyn std::fmt::Display| {
         io::Error::other(format!("cannot resolve {host} by /etc/hosts and /etc/resolv.conf: {error}"))
     };
-    let mut builder = Dns::builder_tokio().map_err(|error| failed(&error))?;
+    let (mut builder, unconfigured) = match Dns::builder_tokio() {
+        Ok(builder) => (builder, None),
+        // There is still /etc/hosts.
+        Err(error) => (
+            Dns::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default()),
+            Some(error),
+        ),
+    };
     builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     let resolver = builder.build().map_err(|error| failed(&error))?;
-    let addresses: Vec<IpAddr> =
-        resolver.lookup_ip(host).await.map_err(|error| failed(&error))?.iter().collect();
+    let found = resolver.lookup_ip(host).await.map_err(|error| failed(&unconfigured.unwrap_or(error)))?;
+    let addresses: Vec<IpAddr> = found.iter().collect();
     if addresses.is_empty() {
         return Err(failed(&"it has no address"));
     }

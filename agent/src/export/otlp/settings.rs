@@ -4,7 +4,7 @@
 //! The variables for traces come before the general ones, an empty variable is as good as none, and a value of a known
 //! set that is not understood is warned about and ignored. An address that cannot be used is an error.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, uri};
 use opentelemetry_otlp::{
@@ -19,6 +19,7 @@ use opentelemetry_otlp::{
 
 use crate::export::destination::OtlpTarget;
 
+const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS, like authorization=Basic%20...";
 const HTTP_PATH: &str = "v1/traces";
 const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
@@ -45,6 +46,10 @@ pub(in crate::export) struct Settings {
 pub enum SettingsError {
     #[error("`{url}`{from} is not the address of a collector ({why}): write it like http://collector:{port}")]
     Endpoint { url: String, from: String, why: String, port: u16 },
+    #[error(
+        "the address of {host}{from} carries credentials, which would end up in logs: put them in {HEADERS}"
+    )]
+    Credentials { host: String, from: String },
     #[error("cannot prepare TLS for {endpoint}: {why}; certificates come with the package ca-certificates")]
     Tls { endpoint: String, why: String },
 }
@@ -183,34 +188,42 @@ enum Path {
 }
 
 fn http_endpoint(url: &str, from: &'static str, path: Path) -> Result<Uri, SettingsError> {
-    let invalid = |why: String| endpoint_error(url, from, why, 4318);
-    let uri: Uri = url.parse().map_err(|error: uri::InvalidUri| invalid(error.to_string()))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err(invalid("it does not begin with http:// or https://".to_owned()));
-    }
+    let base = parse(url, url, from, 4318)?;
     let appended = match path {
-        Path::AsIs => uri.path().to_owned(),
-        Path::AppendIfNone if uri.path() != "/" => uri.path().to_owned(),
-        Path::Append | Path::AppendIfNone => format!("{}/{HTTP_PATH}", uri.path().trim_end_matches('/')),
+        Path::AsIs => base.path().to_owned(),
+        Path::AppendIfNone if base.path() != "/" => base.path().to_owned(),
+        Path::Append | Path::AppendIfNone => format!("{}/{HTTP_PATH}", base.path().trim_end_matches('/')),
     };
-    let path_and_query = match uri.query() {
+    let path_and_query = match base.query() {
         Some(query) => format!("{appended}?{query}"),
         None => appended,
     };
-    with_path(uri, &path_and_query).map_err(|error| invalid(error.to_string()))
+    with_path(base, &path_and_query).map_err(|error| endpoint_error(url, from, &error, 4318))
 }
 
 /// Without a scheme, a gRPC address is one for TLS, unless that is turned off.
 fn grpc_endpoint(url: &str, from: &'static str, insecure: bool) -> Result<Uri, SettingsError> {
-    let invalid = |why: String| endpoint_error(url, from, why, 4317);
-    let with_scheme = match url.split_once("://") {
-        Some(("http" | "https", _)) => url.to_owned(),
-        Some(_) => return Err(invalid("it does not begin with http:// or https://".to_owned())),
-        None if insecure => format!("http://{url}"),
-        None => format!("https://{url}"),
+    let scheme = match url.split_once("://") {
+        Some(_) => "",
+        None if insecure => "http://",
+        None => "https://",
     };
-    let uri: Uri = with_scheme.parse().map_err(|error: uri::InvalidUri| invalid(error.to_string()))?;
-    with_path(uri, GRPC_PATH).map_err(|error| invalid(error.to_string()))
+    let base = parse(&format!("{scheme}{url}"), url, from, 4317)?;
+    with_path(base, GRPC_PATH).map_err(|error| endpoint_error(url, from, &error, 4317))
+}
+
+fn parse(completed: &str, url: &str, from: &'static str, port: u16) -> Result<Uri, SettingsError> {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split(['/', '?']).next().unwrap_or_default();
+    if let Some((_, host)) = authority.rsplit_once('@') {
+        return Err(SettingsError::Credentials { host: host.to_owned(), from: origin(from) });
+    }
+    let uri: Uri =
+        completed.parse().map_err(|error: uri::InvalidUri| endpoint_error(url, from, &error, port))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(endpoint_error(url, from, &"it does not begin with http:// or https://", port));
+    }
+    Ok(uri)
 }
 
 fn with_path(uri: Uri, path_and_query: &str) -> Result<Uri, http::Error> {
@@ -219,9 +232,12 @@ fn with_path(uri: Uri, path_and_query: &str) -> Result<Uri, http::Error> {
     Ok(Uri::from_parts(parts)?)
 }
 
-fn endpoint_error(url: &str, from: &'static str, why: String, port: u16) -> SettingsError {
-    let from = if from.is_empty() { String::new() } else { format!(" in {from}") };
-    SettingsError::Endpoint { url: url.to_owned(), from, why, port }
+fn endpoint_error(url: &str, from: &'static str, why: &dyn Display, port: u16) -> SettingsError {
+    SettingsError::Endpoint { url: url.to_owned(), from: origin(from), why: why.to_string(), port }
+}
+
+fn origin(variable: &'static str) -> String {
+    if variable.is_empty() { String::new() } else { format!(" in {variable}") }
 }
 
 /// `name=value`, the value percent-encoded.

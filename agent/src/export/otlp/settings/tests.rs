@@ -109,4 +109,6 @@ fn an_address_that_cannot_be_used_is_an_error_that_says_where_it_came_from() {
             assert!(error.to_string().contains("is not the address of a collector"), "{error}");
         }
     }
+    let message = error(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:secret@c:4318")]);
+    assert!(message.contains("the address of c:4318") && !message.contains("secret"), "{message}");
 }
