@@ -7,3 +7,5 @@ pub mod kernel;
 pub mod privileges;
 pub mod process;
 pub mod telemetry;
+pub mod clock;
+pub mod export;
