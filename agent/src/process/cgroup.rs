@@ -136,6 +136,8 @@ pub(super) struct Cgroups {
 impl Cgroups {
     /// The group of a process. `id` is that of its v2 group, as an event of this time has it.
     pub(super) fn of(&mut self, root: &Root, pid: u32, id: Option<u64>, time: Time) -> Arc<Cgroup> {
+        // No group has id 0: the record could not say.
+        let id = id.filter(|id| *id != 0);
         if let Some(known) = id.and_then(|id| self.by_id.get(&id)) {
             return known.clone();
         }

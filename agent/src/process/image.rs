@@ -1,6 +1,6 @@
 //! Image: what runs in a process, from an exec record and from `/proc` where that still answers.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, cell::LazyCell, sync::Arc};
 
 use engine::event::{Exec, Process, Time};
 
@@ -60,12 +60,12 @@ impl Observer {
     pub(super) fn exec(&mut self, exec: &Exec<'_>) -> Observation {
         let Process { tgid, time, cgroup, .. } = exec.process;
         let recorded = split(exec.arguments);
-        let now = self.root.arguments(tgid).unwrap_or_default();
+        let now = LazyCell::new(|| self.root.arguments(tgid).unwrap_or_default());
         let stat = self.root.stat(tgid).filter(|stat| stat.existed_at(time));
         let link = stat.and_then(|_| self.root.executable(tgid));
         let filename = String::from_utf8_lossy(exec.filename);
         let link =
-            link.filter(|link| is_same(exec.arguments, &now) || file_name(link) == file_name(&filename));
+            link.filter(|link| file_name(link) == file_name(&filename) || is_same(exec.arguments, &now));
         let same = link.is_some();
         let path = link.map_or_else(|| recorded_path(&filename, &recorded), Cow::Owned);
         // The record's arguments are cut at a bound, or could not be read; the process may still have them all.

@@ -109,12 +109,12 @@ impl Root {
         Some(ours.collect::<Vec<_>>().join(&0))
     }
 
-    /// The effective user.
+    /// The real user: what the kernel side's records have too (`bpf_get_current_uid_gid`).
     pub fn user(&self, pid: u32) -> Option<u32> {
         let status = read(&self.of(pid, "status"), FILE_MAX)?;
         let status = String::from_utf8_lossy(&status);
         let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-        line.split_ascii_whitespace().nth(1)?.parse().ok()
+        line.split_ascii_whitespace().next()?.parse().ok()
     }
 
     /// The targets of the process's descriptors, such as `socket:[123]`.

@@ -71,7 +71,7 @@ impl Machine {
         self.write(&format!("proc/{pid}/cmdline"), nul(program.arguments));
         self.write(&format!("proc/{pid}/environ"), nul(program.environment));
         self.write(&format!("proc/{pid}/cgroup"), program.cgroup);
-        self.write(&format!("proc/{pid}/status"), format!("Name:\tx\nUid:\t0\t{}\t0\t0\n", program.user));
+        self.write(&format!("proc/{pid}/status"), format!("Name:\tx\nUid:\t{}\t0\t0\t0\n", program.user));
         self.link(&format!("proc/{pid}/exe"), program.path);
     }
 
@@ -336,6 +336,16 @@ fn a_process_selected_by_port_is_undecided_until_it_accepts_there() {
     assert_eq!(processes.on_accept(8, 8080), Some(Change { tgid: 8, decision: Decision::Trace }));
     assert_eq!(processes.on_accept(8, 8080), None);
     assert_eq!(processes.decision(7), Decision::Undecided, "each process by what it does itself");
+}
+
+#[test]
+fn a_user_is_the_same_at_start_and_by_record() {
+    let machine = Machine::new();
+    machine.start(7, &SERVER);
+    let mut processes = machine.processes("[{user: 1000}]", "[]");
+    assert_eq!(processes.scan(), [Change { tgid: 7, decision: Decision::Trace }]);
+    let change = exec(&mut processes, process(7, 1, SECOND), "/bin/x", "x", "");
+    assert_eq!(change, Some(Change { tgid: 7, decision: Decision::Trace }));
 }
 
 #[test]
