@@ -37,7 +37,8 @@ impl Profile {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// What cargo calls it.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",
             Self::Quick => "quick",
@@ -118,12 +119,14 @@ fn check_release(program: &Path) -> Result<()> {
 }
 
 /// Where cargo puts what it builds for the host.
-pub(crate) fn target_directory() -> Result<PathBuf> {
-    let text =
-        exec::text(exec::cargo().args(["metadata", "--format-version=1", "--no-deps", "--offline"]))
-            .or_else(|_| exec::text(exec::cargo().args(["metadata", "--format-version=1", "--no-deps"])))?;
-    let metadata: serde_json::Value =
-        serde_json::from_str(&text).context("cargo metadata printed no JSON")?;
+fn target_directory() -> Result<PathBuf> {
+    let metadata = metadata()?;
     let directory = metadata.get("target_directory").and_then(|value| value.as_str());
     Ok(PathBuf::from(directory.context("cargo metadata names no target_directory")?))
+}
+
+/// What cargo knows of the workspace.
+pub(crate) fn metadata() -> Result<serde_json::Value> {
+    let text = exec::text(exec::cargo().args(["metadata", "--format-version=1", "--no-deps"]))?;
+    serde_json::from_str(&text).context("cargo metadata printed no JSON")
 }

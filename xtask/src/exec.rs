@@ -84,7 +84,8 @@ pub(crate) fn find_all(program: &str) -> Vec<PathBuf> {
     std::env::split_paths(&path).map(|dir| dir.join(program)).filter(|file| file.is_file()).collect()
 }
 
-fn quote(word: &OsStr) -> String {
+/// The word as a shell would take it.
+pub(crate) fn quote(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:,@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -29,6 +29,41 @@ pub(crate) const BPF_RUSTC: &[Package] =
 pub(crate) const BPF_LINKER: &[Package] =
     &[package("llvm-22-dev"), package("libzstd-dev"), package("zlib1g-dev"), unless("g++", &["g++"])];
 
+/// To lint the BPF programs.
+pub(crate) const BPF_CLIPPY: &[Package] = &[package("rust-web-clippy")];
+
+/// To run guests: QEMU, what is in their first file system, and what unpacks kernels.
+pub(crate) const VM: &[Package] = &[
+    unless("qemu-system-x86", &["qemu-system-x86_64"]),
+    package("busybox-static"),
+    package("debian-archive-keyring"),
+    unless("kmod", &["depmod"]),
+    unless("xz-utils", &["xz"]),
+    unless("zstd", &["zstd"]),
+];
+
+/// The languages and servers of the demo.
+pub(crate) const DEMO: &[Package] = &[
+    unless("python3", &["python3"]),
+    unless("openjdk-17-jdk-headless", &["javac"]),
+    unless("golang", &["go"]),
+    unless("nodejs", &["node"]),
+    unless("nginx", &["nginx"]),
+    unless("curl", &["curl"]),
+];
+
+/// What the tests trace beside the demo's, generate load with, and build networks of.
+pub(crate) const TESTS: &[Package] = &[
+    unless("haproxy", &["haproxy"]),
+    unless("apache2", &["apache2"]),
+    unless("apache2-utils", &["ab"]),
+    unless("ruby", &["ruby"]),
+    unless("wrk", &["wrk"]),
+    unless("iproute2", &["ip"]),
+    unless("iptables", &["iptables"]),
+    unless("procps", &["ps"]),
+];
+
 /// Installs those packages that are missing. Says so first; without the right to install it fails with the command to run.
 pub(crate) fn ensure(packages: &[Package], purpose: &str) -> Result<()> {
     let missing: Vec<&str> = packages.iter().filter(|p| !present(p)).map(|p| p.name).collect();

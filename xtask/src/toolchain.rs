@@ -106,15 +106,33 @@ impl Bpf {
         cargo
     }
 
-    /// Whether `cargo clippy` can run with this rustc: the driver must come from the same release.
-    pub(crate) fn clippy_driver(&self) -> Option<PathBuf> {
-        match &self.rustc {
-            Rustc::Prebuilt(rustc) => {
-                Some(rustc.with_file_name("clippy-driver")).filter(|driver| driver.is_file())
-            }
-            Rustc::Nightly => None,
+    /// `cargo clippy` for the BPF target: its driver must come from the same release as the rustc.
+    pub(crate) fn clippy(&self) -> Result<Command> {
+        let Rustc::Prebuilt(rustc) = &self.rustc else { return Ok(self.cargo("clippy")) };
+        let driver = rustc.with_file_name("clippy-driver");
+        if !driver.is_file() {
+            packages::ensure(packages::BPF_CLIPPY, "the clippy of the rustc that builds for BPF")?;
+        }
+        if !driver.is_file() {
+            bail!("no clippy-driver beside {}: the lints of the BPF programs need it", rustc.display());
+        }
+        let mut cargo = self.cargo("check");
+        // What `cargo clippy` does, with a driver that is not the one beside cargo.
+        cargo.env("RUSTC_WORKSPACE_WRAPPER", driver);
+        Ok(cargo)
+    }
+}
+
+/// Makes sure that cargo has these subcommands of rustup's.
+pub(crate) fn ensure_components(components: &[&str]) -> Result<()> {
+    for &component in components {
+        let subcommand = if component == "rustfmt" { "fmt" } else { component };
+        if exec::output(exec::cargo().args([subcommand, "--version"])).is_err() {
+            eprintln!("Installing {component} with rustup.");
+            exec::run(exec::command("rustup").args(["component", "add", component]))?;
         }
     }
+    Ok(())
 }
 
 fn find_rustc() -> Option<Rustc> {
