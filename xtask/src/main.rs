@@ -1,6 +1,9 @@
 //! `cargo xtask`: builds, tests and shows Spandrel. This file knows the subcommands, nothing else.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
-#![expect(clippy::wildcard_enum_match_arm, reason = "an argument that is not expected is refused, whichever it is")]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an argument that is not expected is refused, whichever it is"
+)]
 
 mod build;
 mod exec;

@@ -33,7 +33,7 @@ fn boot(kernel: &Kernel, job: &Job, timeout: Duration, stdout: Stdio) -> Result<
     qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
     qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"]);
     qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&initramfs);
-    qemu.args(["-append", "console=ttyS0 panic=-1 oops=panic quiet loglevel=5 tsc=unstable net.ifnames=0"]);
+    qemu.args(["-append", "console=ttyS0 panic=-1 oops=panic quiet loglevel=5 net.ifnames=0"]);
     qemu.args(["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]);
     qemu.arg("-serial").arg(format!("file:{}", messages.display()));
     qemu.args(["-chardev", "stdio,id=output,signal=off", "-serial", "chardev:output"]);

@@ -49,7 +49,8 @@ fn script(kernel: &Kernel, job: &Job) -> String {
     let words: Vec<String> = job.command.iter().map(|word| exec::quote(word.as_ref())).collect();
     // In a process of its own: what it starts and leaves behind becomes a child of the first process, as on any system.
     text.push_str(&format!("{} </dev/null >/dev/ttyS1 2>&1\n", words.join(" ")));
-    text.push_str("echo \"exit $?\" >/dev/ttyS2\nsync\necho o >/proc/sysrq-trigger\nsleep 60\n");
+    // The last word needs no file: the tree may be gone while the power goes off.
+    text.push_str("echo \"exit $?\" >/dev/ttyS2\nexec 2>/dev/null\necho o >/proc/sysrq-trigger\nread forever </dev/ttyS2\n");
     text
 }
 

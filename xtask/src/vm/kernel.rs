@@ -120,7 +120,7 @@ fn download(series: Series, directory: &Path) -> Result<Vec<PathBuf>> {
     let mut packages = image.clone();
     for name in &image {
         // Where the image is split, it is made of these.
-        packages.extend(apt.depends(name, &["linux-binary-", "linux-modules-"])?);
+        packages.extend(apt.depends(name, &["linux-binary-", "linux-modules-", "linux-base-"])?);
     }
     apt.download(&packages)
 }
