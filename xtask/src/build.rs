@@ -69,7 +69,7 @@ pub(crate) fn probes() -> Result<PathBuf> {
     let bpf = Bpf::find_or_install()?;
     eprintln!("BPF toolchain: {}", bpf.describe());
     let directory = exec::root().join("target/bpf");
-    let mut cargo = bpf.cargo("build");
+    let mut cargo = bpf.build();
     cargo.args(["--package", "ebpf", "--profile", "bpf", "--target-dir"]).arg(&directory);
     exec::run(&mut cargo)?;
     Ok(directory.join(toolchain::BPF_TARGET).join("bpf/probes"))

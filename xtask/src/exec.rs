@@ -91,6 +91,10 @@ pub(crate) fn quote(word: &OsStr) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         return word.into_owned();
     }
+    // The separator that cargo wants between encoded flags: bash has a notation for it.
+    if word.contains('\x1f') && !word.contains(['\'', '\\']) {
+        return format!("$'{}'", word.replace('\x1f', r"\x1f"));
+    }
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 

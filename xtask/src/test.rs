@@ -108,7 +108,7 @@ fn clippy_bpf() -> Result<()> {
     cargo
         .args(["--package", "ebpf", "--profile", "bpf", "--target-dir"])
         .arg(exec::root().join("target/bpf"));
-    exec::run(cargo.args(["--", "-D", "warnings"]))
+    exec::run(&mut cargo)
 }
 
 fn unit() -> Result<Count> {
