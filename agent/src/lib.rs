@@ -1,1 +1,3 @@
 //! The program `spandrel`: loads probes, reads the ring, asks `/proc`, exports spans.
+
+pub mod kernel;
