@@ -120,15 +120,17 @@ struct KeepServicesDown {
 }
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
+const NEVER_START: &str = "#!/bin/sh\n# Of `cargo xtask`, for the time of an installation.\nexit 101\n";
 
 impl KeepServicesDown {
     fn new() -> Result<Self> {
         if Path::new(POLICY).exists() {
-            return Ok(Self { ours: false }); // the machine has a policy of its own
+            // The machine's own policy stays; ours is there if an earlier installation was interrupted.
+            return Ok(Self { ours: fs::read_to_string(POLICY).is_ok_and(|text| text == NEVER_START) });
         }
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(POLICY);
         let mut file = file.with_context(|| format!("cannot create {POLICY}"))?;
-        file.write_all(b"#!/bin/sh\nexit 101\n").with_context(|| format!("cannot write {POLICY}"))?;
+        file.write_all(NEVER_START.as_bytes()).with_context(|| format!("cannot write {POLICY}"))?;
         Ok(Self { ours: true })
     }
 }

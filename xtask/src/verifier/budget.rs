@@ -80,6 +80,11 @@ impl Budget {
         self.kernels.insert(measured.series(), measured.programs.clone());
     }
 
+    /// Whether there is a budget for the measured kernel's series.
+    pub(crate) fn knows(&self, measured: &Measured) -> bool {
+        self.kernels.contains_key(&measured.series())
+    }
+
     /// What is over the budget or not in it; nothing for a kernel that has none.
     pub(crate) fn compare(&self, measured: &Measured) -> Vec<String> {
         let Some(allowed) = self.kernels.get(&measured.series()) else { return Vec::new() };
@@ -159,7 +164,9 @@ mod tests {
     #[test]
     fn a_kernel_without_a_budget_is_not_judged() {
         let budget = Budget::parse("[\"6.18\"]\na = 1\n").unwrap();
-        assert!(budget.compare(&measured(r#"{"kernel": "6.1.0", "programs": {"a": 1000}}"#)).is_empty());
+        let other = measured(r#"{"kernel": "6.1.0", "programs": {"a": 1000}}"#);
+        assert!(!budget.knows(&other));
+        assert!(budget.compare(&other).is_empty());
     }
 
     #[test]
