@@ -4,7 +4,7 @@ mod count;
 
 use std::{
     io::{BufRead, BufReader, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -227,28 +227,28 @@ impl Report {
     }
 
     /// The parts that need the program.
-    fn with_program(&mut self, program: &std::path::Path, wanted: impl Fn(Part) -> bool) {
-        for part in [Part::Replay, Part::Live] {
-            if wanted(part) {
-                self.tests(&format!("{} tests", part.name()), || {
-                    let mut cargo = acceptance("test", ["--test", part.name()], Profile::Quick)?;
-                    counted(cargo.arg("--no-fail-fast").env("SPANDREL", program))
-                });
-            }
+    fn with_program(&mut self, program: &Path, wanted: impl Fn(Part) -> bool) {
+        for part in [Part::Replay, Part::Live].into_iter().filter(|&part| wanted(part)) {
+            self.tests(&format!("{} tests", part.name()), || {
+                if !has_target("test", part.name())? {
+                    eprintln!("the package {ACCEPTANCE} has no test target `{}` yet", part.name());
+                    return Ok(Count::default());
+                }
+                let mut cargo = acceptance("test", ["--test", part.name()], Profile::Quick)?;
+                counted(cargo.arg("--no-fail-fast").env("SPANDREL", program))
+            });
         }
         if wanted(Part::Live) {
             self.check("verifier budget", || verifier::run(program, &[], false));
         }
-        if wanted(Part::Vm) {
-            for &series in vm::Series::ALL {
-                self.check(&format!("smoke tests on kernel {}", series.name), || {
-                    let options =
-                        vm::Options { kernels: vec![series], command: Vec::new(), timeout: vm::TIMEOUT };
-                    let status = vm::run(&options)?;
-                    ensure!(status == 0, "exit status {status}");
-                    Ok(())
-                });
-            }
+        for &series in vm::Series::ALL.iter().filter(|_| wanted(Part::Vm)) {
+            self.check(&format!("smoke tests on kernel {}", series.name), || {
+                let options =
+                    vm::Options { kernels: vec![series], command: Vec::new(), timeout: vm::TIMEOUT };
+                let status = vm::run(&options)?;
+                ensure!(status == 0, "exit status {status}");
+                Ok(())
+            });
         }
     }
 
