@@ -1,5 +1,7 @@
 //! `cargo xtask build`: the BPF object, then the program that carries it.
 
+mod elf;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -13,20 +15,23 @@ use crate::{
 };
 
 /// A release is one file that people copy around.
-const RELEASE_LIMIT: u64 = 15_000_000;
+const RELEASE_LIMIT: usize = 15_000_000;
 
 /// How the program is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
     /// Unoptimised, quick to build.
     Dev,
-    /// Optimised without the long link, dynamically linked: for tests and benchmarks.
+    /// Optimised without the long link, dynamically linked: for trying things out.
     Quick,
     /// Optimised, stripped, statically linked: what users get.
     Release,
 }
 
 impl Profile {
+    /// What the tests, the demo and the benchmarks run unless told otherwise: the very file that users get.
+    pub(crate) const TESTED: Self = Self::Release;
+
     /// The profile of this name.
     pub(crate) fn parse(name: &str) -> Result<Self> {
         match name {
@@ -107,15 +112,17 @@ fn place(from: &Path, to: &Path) -> Result<()> {
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
+/// A release must start anywhere: nothing but the kernel may be needed to load it.
 fn check_release(program: &Path) -> Result<()> {
-    let size = fs::metadata(program).with_context(|| format!("cannot read {}", program.display()))?.len();
-    if size > RELEASE_LIMIT {
-        bail!(
-            "{} has {size} bytes, more than the {RELEASE_LIMIT} that a release may have",
-            program.display()
-        );
+    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    if bytes.len() > RELEASE_LIMIT {
+        bail!("{} has {} bytes, more than the {RELEASE_LIMIT} of a release", program.display(), bytes.len());
     }
-    Ok(())
+    match elf::has_interpreter(&bytes) {
+        Some(false) => Ok(()),
+        Some(true) => bail!("{} is not linked statically: it asks for a dynamic loader", program.display()),
+        None => bail!("{} is no 64-bit little-endian ELF file", program.display()),
+    }
 }
 
 /// Where cargo puts what it builds for the host.

@@ -26,7 +26,8 @@ const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
   demo                   Five services in five languages, none instrumented, and the trace of one request.
-  test [--only PART]...  Every test there is. Parts: lint, unit, replay, live, vm.
+  test [--only PART]... [--profile dev|quick|release]
+                         Every test there is. Parts: lint, unit, replay, live, vm.
   build [--release | --profile dev|quick|release]
                          The BPF programs, and `spandrel` with them inside. --release makes one static
                          file, target/release/spandrel; quick is optimised, and quicker to build.
@@ -68,8 +69,8 @@ fn dispatch(mut arguments: Parser) -> Result<u8> {
         return Ok(0);
     }
     match command.as_str() {
-        "build" => println!("{}", build::all(profile(arguments)?)?.display()),
-        "test" => test::run(&parts(arguments)?)?,
+        "build" => build(arguments)?,
+        "test" => test(arguments)?,
         "lint" => none(arguments).and_then(|()| test::lint())?,
         "tidy" => none(arguments).and_then(|()| tidy::run())?,
         "demo" => none(arguments).and_then(|()| run::demo())?,
@@ -95,7 +96,7 @@ fn none(mut arguments: Parser) -> Result<()> {
     }
 }
 
-fn profile(mut arguments: Parser) -> Result<Profile> {
+fn build(mut arguments: Parser) -> Result<()> {
     let mut profile = Profile::Dev;
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -104,13 +105,15 @@ fn profile(mut arguments: Parser) -> Result<Profile> {
             other => return Err(other.unexpected().into()),
         }
     }
-    Ok(profile)
+    println!("{}", build::all(profile)?.display());
+    Ok(())
 }
 
-fn parts(mut arguments: Parser) -> Result<Vec<Part>> {
-    let mut parts = Vec::new();
+fn test(mut arguments: Parser) -> Result<()> {
+    let (mut parts, mut profile) = (Vec::new(), Profile::TESTED);
     while let Some(argument) = arguments.next()? {
         match argument {
+            Arg::Long("profile") => profile = Profile::parse(&arguments.value()?.string()?)?,
             Arg::Long("only") => {
                 for value in arguments.values()? {
                     parts.push(Part::parse(&value.string()?)?);
@@ -119,7 +122,7 @@ fn parts(mut arguments: Parser) -> Result<Vec<Part>> {
             other => return Err(other.unexpected().into()),
         }
     }
-    Ok(parts)
+    test::run(&parts, profile)
 }
 
 fn capture(mut arguments: Parser) -> Result<()> {
@@ -148,26 +151,27 @@ fn verifier(mut arguments: Parser) -> Result<()> {
             other => return Err(other.unexpected().into()),
         }
     }
-    verifier::run(&build::all(Profile::Quick)?, &kernels, bless)
+    verifier::run(&build::all(Profile::TESTED)?, &kernels, bless)
 }
 
 fn vm(mut arguments: Parser) -> Result<u8> {
-    let mut options = vm::Options { kernels: Vec::new(), command: Vec::new(), timeout: vm::TIMEOUT };
-    loop {
-        options.command = after_dashes(&mut arguments)?;
+    let (mut kernels, mut timeout) = (Vec::new(), vm::TIMEOUT);
+    let command = loop {
+        let command = after_dashes(&mut arguments)?;
         match arguments.next()? {
-            Some(Arg::Long("kernel")) => {
-                options.kernels.extend(vm::Series::parse(&arguments.value()?.string()?)?)
-            }
-            Some(Arg::Long("timeout")) => options.timeout = Duration::from_secs(arguments.value()?.parse()?),
+            Some(Arg::Long("kernel")) => kernels.extend(vm::Series::parse(&arguments.value()?.string()?)?),
+            Some(Arg::Long("timeout")) => timeout = Duration::from_secs(arguments.value()?.parse()?),
             Some(other) => return Err(other.unexpected().into()),
-            None => break,
+            None => break command,
         }
-    }
-    if options.kernels.is_empty() {
+    };
+    if kernels.is_empty() {
         bail!("which kernel? --kernel 5.10, 6.1, 6.12, 7.x or all");
     }
-    vm::run(&options)
+    if command.is_empty() {
+        return vm::smoke(&build::all(Profile::TESTED)?, &kernels, timeout);
+    }
+    vm::run(&command, &kernels, timeout)
 }
 
 /// The words after `--`, if that comes next.

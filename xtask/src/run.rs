@@ -12,15 +12,15 @@ use crate::{
 /// Shows the demo.
 pub(crate) fn demo() -> Result<()> {
     packages::ensure(packages::DEMO, "the languages and servers of the demo")?;
-    let program = build::all(Profile::Quick)?;
+    let program = build::all(Profile::TESTED)?;
     hand_over("demo", &program)
 }
 
-/// Measures the costs, of the program that users get.
+/// Measures the costs.
 pub(crate) fn bench() -> Result<()> {
     packages::ensure(packages::DEMO, "the servers of the benchmarks")?;
     packages::ensure(packages::TESTS, "the load generators of the benchmarks")?;
-    let program = build::all(Profile::Release)?;
+    let program = build::all(Profile::TESTED)?;
     hand_over("bench", &program)
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn capture(name: &str, command: &[String]) -> Result<()> {
     if name.split('/').any(unsafe_part) {
         bail!("`{name}` is no name for a capture: words separated by `/`, such as http1/pipelined");
     }
-    let program = build::all(Profile::Quick)?;
+    let program = build::all(Profile::TESTED)?;
     let file = exec::root().join("tests/captures").join(format!("{name}.records"));
     if let Some(directory) = file.parent() {
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
@@ -42,6 +42,6 @@ fn hand_over(name: &str, program: &Path) -> Result<()> {
     if !test::has_target("bin", name)? {
         bail!("the package {} has no program `{name}`", test::ACCEPTANCE);
     }
-    let mut cargo = test::acceptance("run", ["--bin", name], Profile::Quick)?;
+    let mut cargo = test::acceptance("run", ["--bin", name])?;
     exec::run(cargo.args(["--", "--spandrel"]).arg(program))
 }

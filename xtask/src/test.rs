@@ -57,7 +57,7 @@ impl Part {
 }
 
 /// Runs these parts, or all of them, to the end; fails when anything in them failed.
-pub(crate) fn run(only: &[Part]) -> Result<()> {
+pub(crate) fn run(only: &[Part], profile: Profile) -> Result<()> {
     let wanted = |part| only.is_empty() || only.contains(&part);
     if wanted(Part::Live) || wanted(Part::Vm) {
         may_run_live()?;
@@ -72,7 +72,7 @@ pub(crate) fn run(only: &[Part]) -> Result<()> {
         report.tests("unit tests", unit);
     }
     if wanted(Part::Replay) || wanted(Part::Live) || wanted(Part::Vm) {
-        match build::all(Profile::Quick) {
+        match build::all(profile) {
             Ok(program) => report.with_program(&program, wanted),
             Err(error) => report.failed("build", &error),
         }
@@ -123,20 +123,20 @@ fn unit() -> Result<Count> {
     Ok(counted(&mut all)?.and(counted(&mut harness)?))
 }
 
-/// A command that works on a target of the acceptance tests, built like the program that they test.
-pub(crate) fn acceptance(subcommand: &str, target: [&str; 2], profile: Profile) -> Result<Command> {
+/// A command that works on a target of the acceptance tests: optimised, for they generate load.
+pub(crate) fn acceptance(subcommand: &str, target: [&str; 2]) -> Result<Command> {
     let mut cargo = exec::cargo();
-    cargo.args([subcommand, "--package", ACCEPTANCE]).args(target).args(["--profile", profile.name()]);
+    cargo.args([subcommand, "--package", ACCEPTANCE]).args(target).args(["--profile", Profile::Quick.name()]);
     toolchain::host(&mut cargo, &[])?;
     Ok(cargo)
 }
 
 /// Builds a test target of the acceptance tests and returns its executable.
-pub(crate) fn executable(target: &str, profile: Profile) -> Result<PathBuf> {
+pub(crate) fn executable(target: &str) -> Result<PathBuf> {
     if !has_target("test", target)? {
         bail!("the package {ACCEPTANCE} has no test target `{target}`");
     }
-    let mut cargo = acceptance("test", ["--test", target], profile)?;
+    let mut cargo = acceptance("test", ["--test", target])?;
     cargo.args(["--no-run", "--message-format=json-render-diagnostics"]).stderr(Stdio::inherit());
     let messages = exec::text(&mut cargo)?;
     let message = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok();
@@ -234,7 +234,7 @@ impl Report {
                     eprintln!("the package {ACCEPTANCE} has no test target `{}` yet", part.name());
                     return Ok(Count::default());
                 }
-                let mut cargo = acceptance("test", ["--test", part.name()], Profile::Quick)?;
+                let mut cargo = acceptance("test", ["--test", part.name()])?;
                 counted(cargo.arg("--no-fail-fast").env("SPANDREL", program))
             });
         }
@@ -243,9 +243,7 @@ impl Report {
         }
         for &series in vm::Series::ALL.iter().filter(|_| wanted(Part::Vm)) {
             self.check(&format!("smoke tests on kernel {}", series.name), || {
-                let options =
-                    vm::Options { kernels: vec![series], command: Vec::new(), timeout: vm::TIMEOUT };
-                let status = vm::run(&options)?;
+                let status = vm::smoke(program, &[series], vm::TIMEOUT)?;
                 ensure!(status == 0, "exit status {status}");
                 Ok(())
             });

@@ -8,33 +8,43 @@ mod guest;
 mod initramfs;
 mod kernel;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Result, bail};
 
 pub(crate) use self::kernel::Series;
-use crate::{build, exec, packages, test};
+use crate::{exec, packages, test};
 
 /// How long a guest may take unless said otherwise, boot included: emulated, on a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What to run on which kernel.
-pub(crate) struct Options {
-    pub(crate) kernels: Vec<Series>,
-    /// Without a command: the smoke part of the live tests.
-    pub(crate) command: Vec<String>,
-    pub(crate) timeout: Duration,
+/// Runs a command on each of the kernels; returns the first status that is not 0.
+pub(crate) fn run(command: &[String], kernels: &[Series], timeout: Duration) -> Result<u8> {
+    each(&given(command), kernels, timeout)
 }
 
-/// Runs the command on each of the kernels; returns the first status that is not 0.
-pub(crate) fn run(options: &Options) -> Result<u8> {
+/// Runs the smoke part of the live tests on each of the kernels; returns the first status that is not 0.
+pub(crate) fn smoke(program: &Path, kernels: &[Series], timeout: Duration) -> Result<u8> {
+    let tests = test::executable("live")?;
+    let directory = exec::root().join("tests").display().to_string();
+    let job = Job {
+        command: vec![tests.display().to_string(), "smoke".to_owned()],
+        environment: vec![
+            ("SPANDREL".to_owned(), program.display().to_string()),
+            ("CARGO_MANIFEST_DIR".to_owned(), directory.clone()),
+        ],
+        directory,
+    };
+    each(&job, kernels, timeout)
+}
+
+fn each(job: &Job, kernels: &[Series], timeout: Duration) -> Result<u8> {
     prepare()?;
-    let job = if options.command.is_empty() { smoke()? } else { given(&options.command) };
     let mut first = 0;
-    for &series in &options.kernels {
+    for &series in kernels {
         let kernel = kernel::fetch(series)?;
         eprintln!("--- kernel {}", kernel.release);
-        let status = guest::run(&kernel, &job, options.timeout)?;
+        let status = guest::run(&kernel, job, timeout)?;
         eprintln!("--- kernel {}: exit status {status}", kernel.release);
         if first == 0 {
             first = status;
@@ -71,14 +81,4 @@ fn given(command: &[String]) -> Job {
         words => words.to_vec(),
     };
     Job { command, environment: Vec::new(), directory: exec::root().display().to_string() }
-}
-
-fn smoke() -> Result<Job> {
-    let program = build::all(build::Profile::Quick)?;
-    let tests = test::executable("live", build::Profile::Quick)?;
-    Ok(Job {
-        command: vec![tests.display().to_string(), "smoke".to_owned()],
-        environment: vec![("SPANDREL".to_owned(), program.display().to_string())],
-        directory: exec::root().join("tests").display().to_string(),
-    })
 }

@@ -28,8 +28,9 @@ for name in proc sys dev; do mount --move /$name /root/$name; done
 mkdir -p dev/pts dev/shm lib/modules
 mount -t devpts devpts dev/pts
 ln -sf /proc/self/fd dev/fd
-for name in dev/shm run tmp; do mount -t tmpfs tmpfs $name; done
-chmod 1777 tmp dev/shm
+# Not /tmp: the source tree or what is to run may lie there.
+for name in dev/shm run; do mount -t tmpfs tmpfs $name; done
+chmod 1777 dev/shm
 mount -t bpf bpf sys/fs/bpf
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t debugfs debugfs sys/kernel/debug
