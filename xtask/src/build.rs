@@ -1,5 +1,7 @@
 //! `cargo xtask build`: the BPF object, then the program that carries it.
 
+mod elf;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -13,20 +15,23 @@ use crate::{
 };
 
 /// A release is one file that people copy around.
-const RELEASE_LIMIT: u64 = 15_000_000;
+const RELEASE_LIMIT: usize = 15_000_000;
 
 /// How the program is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
     /// Unoptimised, quick to build.
     Dev,
-    /// Optimised without the long link, dynamically linked: for tests and benchmarks.
+    /// Optimised without the long link, dynamically linked: for trying things out.
     Quick,
     /// Optimised, stripped, statically linked: what users get.
     Release,
 }
 
 impl Profile {
+    /// What the tests, the demo and the benchmarks run unless told otherwise: the very file that users get.
+    pub(crate) const TESTED: Self = Self::Release;
+
     /// The profile of this name.
     pub(crate) fn parse(name: &str) -> Result<Self> {
         match name {
@@ -37,7 +42,8 @@ impl Profile {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// What cargo calls it.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",
             Self::Quick => "quick",
@@ -68,7 +74,7 @@ pub(crate) fn probes() -> Result<PathBuf> {
     let bpf = Bpf::find_or_install()?;
     eprintln!("BPF toolchain: {}", bpf.describe());
     let directory = exec::root().join("target/bpf");
-    let mut cargo = bpf.cargo("build");
+    let mut cargo = bpf.build();
     cargo.args(["--package", "ebpf", "--profile", "bpf", "--target-dir"]).arg(&directory);
     exec::run(&mut cargo)?;
     Ok(directory.join(toolchain::BPF_TARGET).join("bpf/probes"))
@@ -106,24 +112,28 @@ fn place(from: &Path, to: &Path) -> Result<()> {
         .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
+/// A release must start anywhere: nothing but the kernel may be needed to load it.
 fn check_release(program: &Path) -> Result<()> {
-    let size = fs::metadata(program).with_context(|| format!("cannot read {}", program.display()))?.len();
-    if size > RELEASE_LIMIT {
-        bail!(
-            "{} has {size} bytes, more than the {RELEASE_LIMIT} that a release may have",
-            program.display()
-        );
+    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    if bytes.len() > RELEASE_LIMIT {
+        bail!("{} has {} bytes, more than the {RELEASE_LIMIT} of a release", program.display(), bytes.len());
     }
-    Ok(())
+    match elf::has_interpreter(&bytes) {
+        Some(false) => Ok(()),
+        Some(true) => bail!("{} is not linked statically: it asks for a dynamic loader", program.display()),
+        None => bail!("{} is no 64-bit little-endian ELF file", program.display()),
+    }
 }
 
 /// Where cargo puts what it builds for the host.
-pub(crate) fn target_directory() -> Result<PathBuf> {
-    let text =
-        exec::text(exec::cargo().args(["metadata", "--format-version=1", "--no-deps", "--offline"]))
-            .or_else(|_| exec::text(exec::cargo().args(["metadata", "--format-version=1", "--no-deps"])))?;
-    let metadata: serde_json::Value =
-        serde_json::from_str(&text).context("cargo metadata printed no JSON")?;
+fn target_directory() -> Result<PathBuf> {
+    let metadata = metadata()?;
     let directory = metadata.get("target_directory").and_then(|value| value.as_str());
     Ok(PathBuf::from(directory.context("cargo metadata names no target_directory")?))
+}
+
+/// What cargo knows of the workspace.
+pub(crate) fn metadata() -> Result<serde_json::Value> {
+    let text = exec::text(exec::cargo().args(["metadata", "--format-version=1", "--no-deps"]))?;
+    serde_json::from_str(&text).context("cargo metadata printed no JSON")
 }

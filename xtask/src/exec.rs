@@ -10,7 +10,10 @@ use anyhow::{Context, Result, bail};
 
 /// The root of the source tree.
 pub(crate) fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Cargo says where it runs this program from; what is compiled in may be another tree that shares the target directory.
+    let manifest =
+        std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let manifest = Path::new(&manifest);
     manifest.parent().unwrap_or(manifest).to_path_buf()
 }
 
@@ -84,11 +87,16 @@ pub(crate) fn find_all(program: &str) -> Vec<PathBuf> {
     std::env::split_paths(&path).map(|dir| dir.join(program)).filter(|file| file.is_file()).collect()
 }
 
-fn quote(word: &OsStr) -> String {
+/// The word as a shell would take it.
+pub(crate) fn quote(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=+./:,@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.into_owned();
+    }
+    // The separator that cargo wants between encoded flags: bash has a notation for it.
+    if word.contains('\x1f') && !word.contains(['\'', '\\']) {
+        return format!("$'{}'", word.replace('\x1f', r"\x1f"));
     }
     format!("'{}'", word.replace('\'', r"'\''"))
 }

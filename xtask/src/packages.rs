@@ -29,6 +29,41 @@ pub(crate) const BPF_RUSTC: &[Package] =
 pub(crate) const BPF_LINKER: &[Package] =
     &[package("llvm-22-dev"), package("libzstd-dev"), package("zlib1g-dev"), unless("g++", &["g++"])];
 
+/// To lint the BPF programs.
+pub(crate) const BPF_CLIPPY: &[Package] = &[package("rust-web-clippy")];
+
+/// To run guests: QEMU, what is in their first file system, and what unpacks kernels.
+pub(crate) const VM: &[Package] = &[
+    unless("qemu-system-x86", &["qemu-system-x86_64"]),
+    package("busybox-static"),
+    package("debian-archive-keyring"),
+    unless("kmod", &["depmod"]),
+    unless("xz-utils", &["xz"]),
+    unless("zstd", &["zstd"]),
+];
+
+/// The languages and servers of the demo.
+pub(crate) const DEMO: &[Package] = &[
+    unless("python3", &["python3"]),
+    unless("openjdk-17-jdk-headless", &["javac"]),
+    unless("golang", &["go"]),
+    unless("nodejs", &["node"]),
+    unless("nginx", &["nginx"]),
+    unless("curl", &["curl"]),
+];
+
+/// What the tests trace beside the demo's, generate load with, and build networks of.
+pub(crate) const TESTS: &[Package] = &[
+    unless("haproxy", &["haproxy"]),
+    unless("apache2", &["apache2"]),
+    unless("apache2-utils", &["ab"]),
+    unless("ruby", &["ruby"]),
+    unless("wrk", &["wrk"]),
+    unless("iproute2", &["ip"]),
+    unless("iptables", &["iptables"]),
+    unless("procps", &["ps"]),
+];
+
 /// Installs those packages that are missing. Says so first; without the right to install it fails with the command to run.
 pub(crate) fn ensure(packages: &[Package], purpose: &str) -> Result<()> {
     let missing: Vec<&str> = packages.iter().filter(|p| !present(p)).map(|p| p.name).collect();
@@ -85,15 +120,17 @@ struct KeepServicesDown {
 }
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
+const NEVER_START: &str = "#!/bin/sh\n# Of `cargo xtask`, for the time of an installation.\nexit 101\n";
 
 impl KeepServicesDown {
     fn new() -> Result<Self> {
         if Path::new(POLICY).exists() {
-            return Ok(Self { ours: false }); // the machine has a policy of its own
+            // The machine's own policy stays; ours is there if an earlier installation was interrupted.
+            return Ok(Self { ours: fs::read_to_string(POLICY).is_ok_and(|text| text == NEVER_START) });
         }
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(POLICY);
         let mut file = file.with_context(|| format!("cannot create {POLICY}"))?;
-        file.write_all(b"#!/bin/sh\nexit 101\n").with_context(|| format!("cannot write {POLICY}"))?;
+        file.write_all(NEVER_START.as_bytes()).with_context(|| format!("cannot write {POLICY}"))?;
         Ok(Self { ours: true })
     }
 }

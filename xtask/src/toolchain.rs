@@ -80,8 +80,29 @@ impl Bpf {
         format!("{rustc}, {}", self.linker.display())
     }
 
-    /// A cargo command for the BPF target; the caller adds package and profile.
-    pub(crate) fn cargo(&self, subcommand: &str) -> Command {
+    /// `cargo build` for the BPF target; the caller adds package and profile.
+    pub(crate) fn build(&self) -> Command {
+        self.cargo("build", &[])
+    }
+
+    /// Clippy for the BPF target, warnings denied: its driver must come from the same release as the rustc.
+    pub(crate) fn clippy(&self) -> Result<Command> {
+        let deny = "-Dwarnings"; // dependencies are not affected: cargo caps their lints
+        let Rustc::Prebuilt(rustc) = &self.rustc else { return Ok(self.cargo("clippy", &[deny])) };
+        let driver = rustc.with_file_name("clippy-driver");
+        if !driver.is_file() {
+            packages::ensure(packages::BPF_CLIPPY, "the clippy of the rustc that builds for BPF")?;
+        }
+        if !driver.is_file() {
+            bail!("no clippy-driver beside {}: the lints of the BPF programs need it", rustc.display());
+        }
+        // What `cargo clippy` does, with a driver that is not the one beside cargo.
+        let mut cargo = self.cargo("check", &[deny]);
+        cargo.env("RUSTC_WORKSPACE_WRAPPER", driver);
+        Ok(cargo)
+    }
+
+    fn cargo(&self, subcommand: &str, more_flags: &[&str]) -> Command {
         let mut cargo = match &self.rustc {
             Rustc::Prebuilt(rustc) => {
                 let mut cargo = exec::cargo();
@@ -98,23 +119,27 @@ impl Bpf {
         let arch = format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH);
         let linker = format!("-Clinker={}", self.linker.display());
         // Debug information is what the linker makes BTF from.
-        let flags = [arch.as_str(), linker.as_str(), "-Clink-arg=--btf", "-Cdebuginfo=2"];
+        let mut flags = vec![arch.as_str(), linker.as_str(), "-Clink-arg=--btf", "-Cdebuginfo=2"];
+        flags.extend(more_flags);
+        // Encoded: the path of the linker may have a blank.
         cargo
             .args(["--target", BPF_TARGET])
             .env_remove("RUSTFLAGS")
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
         cargo
     }
+}
 
-    /// Whether `cargo clippy` can run with this rustc: the driver must come from the same release.
-    pub(crate) fn clippy_driver(&self) -> Option<PathBuf> {
-        match &self.rustc {
-            Rustc::Prebuilt(rustc) => {
-                Some(rustc.with_file_name("clippy-driver")).filter(|driver| driver.is_file())
-            }
-            Rustc::Nightly => None,
+/// Makes sure that cargo has these subcommands of rustup's.
+pub(crate) fn ensure_components(components: &[&str]) -> Result<()> {
+    for &component in components {
+        let subcommand = if component == "rustfmt" { "fmt" } else { component };
+        if exec::output(exec::cargo().args([subcommand, "--version"])).is_err() {
+            eprintln!("Installing {component} with rustup.");
+            exec::run(exec::command("rustup").args(["component", "add", component]))?;
         }
     }
+    Ok(())
 }
 
 fn find_rustc() -> Option<Rustc> {
