@@ -50,6 +50,10 @@ counters! {
     TraceHeadersMalformed => "trace_headers_malformed",
     /// Exchanges left out by `ignore` or as telemetry.
     Excluded => "exchanges_excluded",
+    /// Spans that the caller did not take in time.
+    SpansDropped => "spans_dropped",
+    /// Orders that the caller did not take in time.
+    OrdersDropped => "orders_dropped",
 }
 
 /// The values of all counters.
