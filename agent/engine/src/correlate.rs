@@ -142,10 +142,14 @@ impl Correlator {
     /// Two exchanges are the ends of one: the server looks at the client.
     fn pair(&mut self, one: Key<Exchange>, other: Key<Exchange>) {
         use crate::protocol::Side::{Client, Server};
-        let side = |key| self.exchanges.get(key).filter(|found| found.pair.is_none()).map(|found| found.side);
-        let (client, server) = match (side(one), side(other)) {
-            (Some(Client), Some(Server)) => (one, other),
-            (Some(Server), Some(Client)) => (other, one),
+        let look = |key| {
+            let exchange = self.exchanges.get(key).filter(|exchange| exchange.pair.is_none())?;
+            Some((exchange.side, exchange.start()))
+        };
+        let (client, server) = match (look(one), look(other)) {
+            // Nothing is read before it is sent.
+            (Some((Client, sent)), Some((Server, read))) if sent <= read => (one, other),
+            (Some((Server, read)), Some((Client, sent))) if sent <= read => (other, one),
             _ => return,
         };
         if let Some(exchange) = self.exchanges.get_mut(client) {
@@ -177,7 +181,7 @@ impl Correlator {
     fn assign_owner(&mut self, key: Key<Exchange>, task: Task, start: Time) {
         let Some((owner, voids)) = self.ownership.owner(task, start) else { return };
         let owner = match owner {
-            Owner::Exchange(exchange) if self.exchanges.get(exchange).is_none() => return,
+            Owner::Exchange(owner) if self.exchanges.get(owner).is_none_or(|owner| owner.start() > start) => return,
             owner => owner,
         };
         if let Some(exchange) = self.exchanges.get_mut(key) {
@@ -261,9 +265,9 @@ impl Correlator {
         exchange.trace().map(|trace| SpanLink { trace_id: trace.trace_id, span_id: exchange.span_id })
     }
 
-    /// Sets the fate of an exchange, and has those that look at it look again.
+    /// Sets the fate of an exchange for good, and has those that look at it look again.
     fn set_fate(&mut self, key: Key<Exchange>, fate: Fate) {
-        if let Some(exchange) = self.exchanges.get_mut(key) {
+        if let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.fate.is_none()) {
             exchange.fate = Some(fate);
             self.changed.extend(exchange.dependents.iter().copied());
         }

@@ -6,9 +6,6 @@ mod outcome;
 mod redact;
 mod target;
 
-#[cfg(test)]
-mod tests;
-
 use std::borrow::Cow;
 
 use crate::event::Time;

@@ -15,7 +15,7 @@ const RANDOM: u8 = 2;
 
 impl Correlator {
     /// The fate of an exchange, if nothing that may still change it is to come. `force`: with what is known
-    /// now. `depth`: parents start before their children, so a chain of them ends; a bound costs nothing.
+    /// now. `depth`: parents start before their children, so that a chain of them ends; yet it has a bound.
     pub(super) fn fate(&mut self, key: Key<Exchange>, now: Time, force: bool, depth: u32) -> Option<Fate> {
         let exchange = self.exchanges.get(key)?;
         if exchange.fate.is_some() {
@@ -36,8 +36,8 @@ impl Correlator {
                 Side::Server => self.server_fate(key, now, force, depth)?,
             }
         };
-        self.set_fate(key, fate.clone());
-        Some(fate)
+        self.set_fate(key, fate);
+        self.exchanges.get(key)?.fate.clone()
     }
 
     fn server_fate(&mut self, key: Key<Exchange>, now: Time, force: bool, depth: u32) -> Option<Fate> {

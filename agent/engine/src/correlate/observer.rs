@@ -5,7 +5,7 @@ use crate::{
     Order, TelemetryIngest,
     counter::Counter,
     event::{Call, Direction, Time},
-    exchange::{Claim, Exchange, Head, Key, Method, Phase, Socket},
+    exchange::{Claim, Exchange, Head, Key, Method, Socket},
     limit,
     protocol::{Ending, Number, Observer, RequestHead, ResponseHead, Side},
 };
@@ -148,9 +148,11 @@ impl Correlator {
         let kept = Head::new(head, limit::KEPT_TEXT_MAX.saturating_sub(self.kept_text));
         let excluded =
             self.config.telemetry_ingest == TelemetryIngest::Exclude && is_telemetry(kept.method, head.target);
-        let Some(exchange) = self.exchanges.get_mut(key).filter(|it| it.phase == Phase::Open) else { return };
-        let former = exchange.head.as_ref().map_or(0, Head::size);
-        self.kept_text = self.kept_text.saturating_sub(former).saturating_add(kept.size());
+        // A request has one head.
+        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.head.is_none()) else {
+            return;
+        };
+        self.kept_text = self.kept_text.saturating_add(kept.size());
         exchange.head = Some(kept);
         let context = header.as_ref().and_then(|header| header.context);
         exchange.header = header.map(Box::new);

@@ -14,7 +14,7 @@ use crate::{
     Config,
     counter::Counter,
     event::{Call, ConnectionId, Endpoint, Open, Role, Task, Time},
-    exchange::{Key, Socket},
+    exchange::{Key, Phase, Socket},
     limit,
     protocol::{Ending, Field, Observer, RequestHead, ResponseHead, Side, Version},
     span::{Kind, LinkMethod, Span},
@@ -116,6 +116,17 @@ impl World {
     fn balanced(&self) {
         let (left, right) = self.correlator.accounting.sides();
         assert_eq!(left, right, "{:?}", self.correlator.accounting);
+        // What it says is in the tables is there.
+        let (mut open, mut waiting) = (0, self.correlator.spans.len() as u64);
+        for key in self.correlator.exchanges.keys() {
+            match self.correlator.exchanges.get(key).unwrap().phase {
+                Phase::Open => open += 1,
+                Phase::Waiting => waiting += 1,
+                Phase::Gone => {}
+            }
+        }
+        let accounting = self.correlator.accounting;
+        assert_eq!((accounting.open, accounting.waiting), (open, waiting));
     }
 
     fn start(&mut self, socket: Key<Socket>, side: Side, task: Task) -> At {

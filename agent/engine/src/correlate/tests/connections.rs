@@ -38,7 +38,10 @@ fn the_order_in_which_the_ends_show_does_not_matter() {
     let read = world.read(both.server, server);
     world.answer(read, server);
     assert_eq!(world.spans(), []);
+    // The client's calls are recorded at their exit: after what they caused.
+    world.now -= 4 * TICK;
     let sent = world.send(both.client, client);
+    world.now += 4 * TICK;
     world.answer(sent, client);
     let spans = world.spans();
     let (of_client, of_server) = (the(&spans, Kind::Client, 10), the(&spans, Kind::Server, 20));
