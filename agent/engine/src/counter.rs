@@ -50,6 +50,8 @@ counters! {
     TraceHeadersMalformed => "trace_headers_malformed",
     /// Exchanges left out by `ignore` or as telemetry.
     Excluded => "exchanges_excluded",
+    /// Connections that speak HTTP/2, which is not decoded.
+    Http2Ignored => "connections_http2_ignored",
 }
 
 /// The values of all counters.

@@ -5,11 +5,13 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+pub mod connection;
 pub mod counter;
 pub mod event;
 pub mod limit;
 pub mod protocol;
 pub mod span;
+pub mod stream;
 
 use event::{ConnectionId, Direction};
 
