@@ -54,6 +54,8 @@ counters! {
     SpansDropped => "spans_dropped",
     /// Orders that the caller did not take in time.
     OrdersDropped => "orders_dropped",
+    /// Connections that speak HTTP/2, which is not decoded.
+    Http2Ignored => "connections_http2_ignored",
 }
 
 /// The values of all counters.

@@ -154,6 +154,11 @@ impl Engine {
         }
         let mut watch = Watch { correlator: &mut self.correlator, socket: attached.socket, now };
         attached.framing.data(data, now, &mut watch);
+        if let Some(proxied) = attached.framing.proxied()
+            && let Some(socket) = self.correlator.sockets.get_mut(attached.socket)
+        {
+            socket.proxied = Some(proxied.source.ip());
+        }
         self.look(data.conn, now, now);
     }
 

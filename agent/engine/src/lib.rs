@@ -5,16 +5,20 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+pub mod connection;
 mod correlate;
 pub mod counter;
 mod deadline;
+mod engine;
 pub mod event;
 mod exchange;
 mod id;
 pub mod limit;
 pub mod protocol;
 pub mod span;
+pub mod stream;
 
+pub use engine::Engine;
 use event::{ConnectionId, Direction};
 
 /// An order to the kernel side.

@@ -1,5 +1,7 @@
 //! One end of a connection, as far as exchanges and links care: who is at it, and what is open on it.
 
+use core::net::IpAddr;
+
 use smallvec::SmallVec;
 
 use super::{Exchange, Key};
@@ -32,6 +34,8 @@ pub(crate) struct Socket {
     pub(crate) held: u32,
     /// The remote address as text, made once.
     pub(crate) remote_text: Option<Box<str>>,
+    /// Whom a proxy in front says it speaks for (PROXY protocol).
+    pub(crate) proxied: Option<IpAddr>,
     /// Used since the eviction rule last passed by.
     pub(crate) used: bool,
 }
@@ -55,6 +59,7 @@ impl Socket {
             open: SmallVec::new(),
             held: 0,
             remote_text: None,
+            proxied: None,
             used: true,
         }
     }

@@ -1,7 +1,7 @@
 //! The attributes of an HTTP span: OpenTelemetry's stable conventions, required and recommended ones.
 //!
 //! Unknown is left out. The route is never guessed, so a span's name is its method. `Forwarded` and its kin
-//! are not believed: addresses and scheme are those of the connection.
+//! are not believed: addresses and scheme are those of the connection, or of its PROXY protocol preamble.
 
 use std::borrow::Cow;
 
@@ -200,9 +200,13 @@ fn peer(list: &mut List, side: Side, socket: &mut Socket) {
         Some(Endpoint::Unix(_)) | None => return,
     };
     let Some(address) = &socket.remote_text else { return };
-    // A Unix socket's path is the server's, whichever end it is.
-    if side == Side::Server && port.is_some() {
-        list.text(names::CLIENT_ADDRESS, String::from(&**address));
+    match socket.proxied {
+        Some(client) if side == Side::Server => list.text(names::CLIENT_ADDRESS, client.to_string()),
+        // A Unix socket's path is the server's, whichever end it is.
+        _ if side == Side::Server && port.is_some() => {
+            list.text(names::CLIENT_ADDRESS, String::from(&**address));
+        }
+        _ => {}
     }
     list.text(names::NETWORK_PEER_ADDRESS, String::from(&**address));
     if let Some(port) = port {
