@@ -9,7 +9,7 @@ pub(super) use self::settings::Settings;
 pub use self::settings::SettingsError;
 use self::{outcome::Outcome, retry::Backoff, transport::Transport};
 use super::{
-    encode::{self, Request},
+    encode::{Encoder, Request},
     queue::{Batching, Queue, Reason},
 };
 
@@ -39,8 +39,9 @@ impl Otlp {
 
     /// Delivers what is queued until the queue is closed.
     pub(super) async fn run(mut self, queue: &Queue) {
+        let mut encoder = Encoder::new(REQUEST_BYTES);
         while let Some(chunks) = queue.next(BATCHING).await {
-            let (requests, too_large) = encode::requests(chunks, REQUEST_BYTES);
+            let (requests, too_large) = encoder.requests(chunks);
             queue.drop_taken(Reason::TooLarge, too_large);
             for request in requests {
                 self.deliver(request, queue).await;

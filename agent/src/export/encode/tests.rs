@@ -24,7 +24,7 @@ fn encoded(spans: Vec<Exported>, limit: usize) -> (Vec<Request>, u64) {
     queue.push(&Arc::new(Batch { offset, spans }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let batching = Batching { spans: 1, wait: std::time::Duration::ZERO };
-    requests(runtime.block_on(queue.next(batching)).unwrap(), limit)
+    Encoder::new(limit).requests(runtime.block_on(queue.next(batching)).unwrap())
 }
 
 fn decoded(request: &Request) -> ExportTraceServiceRequest {
