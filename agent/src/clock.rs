@@ -20,7 +20,8 @@ const HYSTERESIS: u64 = 5_000;
 #[derive(Debug)]
 pub struct Clock {
     offset: AtomicI64,
-    measure: fn() -> i64,
+    /// `None`: the offset is given.
+    measure: Option<fn() -> i64>,
 }
 
 /// The offset as it was at one moment, for both ends of a span.
@@ -34,14 +35,20 @@ impl Default for Clock {
 }
 
 impl Clock {
+    /// A clock that stands as it did when a recording was made.
+    pub fn fixed(offset: i64) -> Self {
+        Self { offset: AtomicI64::new(offset), measure: None }
+    }
+
     fn measured_by(measure: fn() -> i64) -> Self {
-        Self { offset: AtomicI64::new(measure()), measure }
+        Self { offset: AtomicI64::new(measure()), measure: Some(measure) }
     }
 
     /// Measures the offset anew; called each second. Under a microsecond of CPU.
     pub fn refresh(&self) -> Offset {
         let old = self.offset.load(Ordering::Relaxed);
-        let new = (self.measure)();
+        let Some(measure) = self.measure else { return Offset(old) };
+        let new = measure();
         if new.abs_diff(old) < HYSTERESIS {
             return Offset(old);
         }
@@ -61,10 +68,20 @@ impl Clock {
 }
 
 impl Offset {
+    /// Wall time minus kernel time.
+    pub fn nanoseconds(self) -> i64 {
+        self.0
+    }
+
     /// Wall time in nanoseconds since 1970 of a kernel time.
     pub fn wall(self, time: Time) -> u64 {
         time.saturating_add_signed(self.0)
     }
+}
+
+/// Kernel time now.
+pub fn now() -> Time {
+    read(libc::CLOCK_MONOTONIC)
 }
 
 /// Wall time minus kernel time: the wall clock is read between two readings of the kernel's, and of several such

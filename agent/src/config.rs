@@ -123,7 +123,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(unreadable)
 }
 
-/// Whether a variable is one that the command line reads itself.
+/// Whether a variable is one that is not part of the configuration.
 fn is_flag(name: &OsStr) -> bool {
-    name == "SPANDREL_CONFIG" || name == "SPANDREL_LOG"
+    name == "SPANDREL_CONFIG" || name == "SPANDREL_LOG" || name == "SPANDREL_STATUS"
 }

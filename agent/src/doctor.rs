@@ -8,7 +8,7 @@ mod processes;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, io};
+use std::{borrow::Cow, collections::BTreeMap, io};
 
 use serde::Serialize;
 
@@ -98,7 +98,7 @@ impl Doctor {
         }
         checks.extend(processes::checks(&self.root));
         let works = checks.iter().all(|check| check.state != State::Missing);
-        Report { works, kernel: machine::release(&self.root), flavour: "syscall", checks }
+        Report { works, kernel: machine::release(&self.root), flavour: "syscall", checks, programs: BTreeMap::new() }
     }
 }
 
@@ -111,6 +111,8 @@ pub struct Report {
     /// How sockets are watched.
     pub flavour: &'static str,
     pub checks: Vec<Check>,
+    /// Instructions that the verifier walked, by program; empty if the programs were not loaded.
+    pub programs: BTreeMap<String, u32>,
 }
 
 impl Report {

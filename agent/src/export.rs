@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine::span::{Attribute, Span};
+use engine::span::Span;
 
 pub use self::{
     destination::{Destination, DestinationError, OtlpTarget},
@@ -22,6 +22,7 @@ use self::{
     otlp::{Otlp, Settings},
     queue::Queue,
 };
+pub use crate::process::Resource;
 use crate::clock::{Clock, Offset};
 
 mod console;
@@ -36,12 +37,6 @@ const QUEUE_SPANS: usize = 16_384;
 
 /// Ending takes this long at most: who sent SIGTERM may send SIGKILL soon after.
 pub const FLUSH_MAX: Duration = Duration::from_secs(5);
-
-/// What the spans of one process image have in common.
-#[derive(Debug, Default, PartialEq)]
-pub struct Resource {
-    pub attributes: Vec<Attribute>,
-}
 
 /// A span and the process image that it belongs to.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ const BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Records in the order of their arrival, each with the process it waits for.
 #[derive(Debug, Default)]
-pub struct Held {
+pub(crate) struct Held {
     records: VecDeque<(u32, Vec<u8>)>,
     /// Connections with held records: their end is held as well.
     connections: FxHashMap<ConnectionId, u32>,
@@ -23,7 +23,7 @@ pub struct Held {
 
 impl Held {
     /// Holds a record. The oldest go where it does not fit.
-    pub fn push(&mut self, tgid: u32, conn: ConnectionId, record: &[u8]) {
+    pub(crate) fn push(&mut self, tgid: u32, conn: ConnectionId, record: &[u8]) {
         if record.len() > BYTES_MAX {
             self.dropped += 1;
             return;
@@ -39,12 +39,12 @@ impl Held {
     }
 
     /// The process that a connection's records wait for.
-    pub fn holder(&self, conn: ConnectionId) -> Option<u32> {
+    pub(crate) fn holder(&self, conn: ConnectionId) -> Option<u32> {
         self.connections.get(&conn).copied()
     }
 
     /// Takes the records of a process, in order.
-    pub fn take(&mut self, tgid: u32) -> Vec<Vec<u8>> {
+    pub(crate) fn take(&mut self, tgid: u32) -> Vec<Vec<u8>> {
         if self.records.is_empty() {
             return Vec::new();
         }
@@ -62,7 +62,7 @@ impl Held {
     }
 
     /// Records that did not fit.
-    pub fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
 }

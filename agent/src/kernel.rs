@@ -17,7 +17,7 @@ use abi::{Settings, process::decision, settings::recover};
 use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, MapError, PerCpuArray, RingBuf},
     programs::{ProgramError, RawTracePoint},
 };
 use engine::{Order, event::ConnectionId};
@@ -61,6 +61,17 @@ struct RawConnection(abi::Connection);
 
 // SAFETY: the contract type is plain data without padding (asserted in `abi`).
 unsafe impl aya::Pod for RawConnection {}
+
+/// What becomes of an entry that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// The decision holds either way.
+    Replace,
+    /// The entry stays; it is newer.
+    Keep,
+    /// Only an entry is changed; where there is none the process is gone.
+    Update,
+}
 
 /// How many instructions the verifier walked to accept a program.
 #[derive(Clone, Debug)]
@@ -144,11 +155,33 @@ impl Probes {
         Ok(())
     }
 
-    /// Stores a decision about a process.
-    pub fn decide(&mut self, tgid: u32, decision: u32) -> Result<()> {
-        self.processes.insert(&tgid, &decision, 0).with_context(|| {
-            format!("cannot store the decision about process {tgid}: raise `capture.processes`")
-        })
+    /// Stores a decision about a process. That the entry is, or is not, as `existing` wants it is no error: the
+    /// process ended, or the kernel side knows better.
+    pub fn decide(&mut self, tgid: u32, decision: u32, existing: Existing) -> Result<()> {
+        const EXISTS: i32 = libc::EEXIST;
+        const MISSING: i32 = libc::ENOENT;
+        let flags = match existing {
+            Existing::Replace => 0,
+            Existing::Keep => 1,   // BPF_NOEXIST
+            Existing::Update => 2, // BPF_EXIST
+        };
+        match self.processes.insert(&tgid, &decision, flags) {
+            Ok(()) => Ok(()),
+            Err(MapError::SyscallError(error))
+                if matches!(error.io_error.raw_os_error(), Some(EXISTS | MISSING)) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error).with_context(|| {
+                format!("cannot store the decision about process {tgid}: raise `capture.processes`")
+            }),
+        }
+    }
+
+    /// Forgets a process whose end was not seen.
+    pub fn forget(&mut self, tgid: u32) {
+        // It may be gone by now.
+        self.processes.remove(&tgid).ok();
     }
 
     /// Passes an order on. An order for a connection that is gone has no effect.

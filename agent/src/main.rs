@@ -1,3 +1,16 @@
 //! Starts things; contains no logic.
 
-fn main() {}
+use std::process::ExitCode;
+
+use agent::{cli::Cli, command};
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match command::execute(Cli::parse().command) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("spandrel: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -11,8 +11,13 @@ use std::{
     path::Path,
 };
 
-use engine::event::Time;
+use engine::{
+    event::Time,
+    span::{Attribute, Value},
+};
 use serde::{Deserialize, Serialize};
+
+use crate::process;
 
 /// Marks a recording in its header.
 const FORMAT: &str = "spandrel recording";
@@ -91,6 +96,39 @@ pub struct Resource {
     pub since: Time,
     /// Names and values; of the kinds of values, Resources use strings, integers and lists of strings.
     pub attributes: Vec<(String, serde_json::Value)>,
+}
+
+impl Resource {
+    pub fn new(tgid: u32, since: Time, resource: &process::Resource) -> Self {
+        let attributes = resource.attributes.iter().map(|attribute| {
+            let value = match &attribute.value {
+                Value::String(text) => text.as_ref().into(),
+                Value::Integer(number) => (*number).into(),
+                Value::Bool(value) => (*value).into(),
+                Value::Strings(list) => list.clone().into(),
+            };
+            (attribute.key.clone().into_owned(), value)
+        });
+        Self { tgid, since, attributes: attributes.collect() }
+    }
+
+    /// The Resource. A value of a kind that Resources do not have is left out.
+    pub fn restore(self) -> process::Resource {
+        use serde_json::Value as Json;
+        let attributes = self.attributes.into_iter().filter_map(|(key, value)| {
+            let value = match value {
+                Json::String(text) => Value::String(text.into()),
+                Json::Bool(value) => Value::Bool(value),
+                Json::Number(number) => Value::Integer(number.as_i64()?),
+                Json::Array(list) => Value::Strings(
+                    list.into_iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
+                ),
+                Json::Null | Json::Object(_) => return None,
+            };
+            Some(Attribute { key: key.into(), value })
+        });
+        process::Resource { attributes: attributes.collect() }
+    }
 }
 
 /// Why a recording could not be read.

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Instant};
 
-use abi::process::decision;
 use anyhow::{Context as _, Result};
 use engine::{
     Engine,
@@ -260,15 +259,5 @@ impl Pipeline {
             &self.processes,
             &self.held,
         )
-    }
-}
-
-impl From<Decision> for u32 {
-    fn from(decision: Decision) -> Self {
-        match decision {
-            Decision::Undecided => decision::UNDECIDED,
-            Decision::Trace => decision::TRACE,
-            Decision::Skip => decision::SKIP,
-        }
     }
 }

@@ -90,7 +90,7 @@ impl Status {
 fn destination(counts: &crate::export::Counts) -> Destination {
     let dropped: BTreeMap<_, _> =
         crate::export::Reason::ALL.iter().map(|reason| (reason.as_str(), counts.dropped(*reason))).collect();
-    Destination { handed: counts.handed, queued: counts.queued, accepted: counts.accepted, dropped }
+    Destination { handed: counts.handed_in, queued: counts.queued, accepted: counts.accepted, dropped }
 }
 
 /// The memory lines of `/proc/self/status`, in bytes.

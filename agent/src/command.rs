@@ -1,0 +1,163 @@
+//! What the subcommands of `spandrel` do.
+
+mod run;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    cli,
+    clock::Clock,
+    config::{self, Config},
+    doctor::{self, Check},
+    export::{Destination, Exports, FLUSH_MAX},
+    kernel::{Options, Probes},
+    privileges,
+    process::{Processes, Root, Scope, Selection, namespace},
+    recording::Reader,
+    replay,
+    runtime::{Session, Setup, signals::Signals},
+    telemetry,
+};
+
+/// Carries out a command. The exit status of the program.
+pub fn execute(command: cli::Command) -> Result<u8> {
+    match command {
+        cli::Command::Run(run) => run::run(&run),
+        cli::Command::Agent(agent) => self::agent(&agent.options, None),
+        cli::Command::Record(record) if record.command.is_empty() => {
+            agent(&record.options, Some(&record.file))
+        }
+        cli::Command::Record(record) => run::record(&record),
+        cli::Command::Replay(replay) => self::replay(&replay),
+        cli::Command::Doctor(doctor) => self::doctor(&doctor),
+        cli::Command::Config(_) => {
+            use std::io::Write as _;
+            std::io::stdout().write_all(config::DEFAULT_FILE.as_bytes())?;
+            Ok(0)
+        }
+    }
+}
+
+/// Checks what every tracing command needs, and reads the configuration.
+fn prepare(options: &cli::Options, log: &str) -> Result<Config> {
+    telemetry::init(options.log.as_deref(), log)?;
+    let config = Config::load(options)?;
+    privileges::check()?;
+    namespace::check(&root())?;
+    Ok(config)
+}
+
+fn root() -> Root {
+    Root::new("/")
+}
+
+/// The destinations of the configuration, or the command's own.
+fn destinations(config: &Config, default: &[&str]) -> Result<Vec<Destination>> {
+    let named: Vec<&str> = config.export.iter().map(String::as_str).collect();
+    let chosen = if named.is_empty() { default } else { &named };
+    chosen
+        .iter()
+        .map(|text| text.parse().with_context(|| format!("--export {text}")))
+        .collect()
+}
+
+fn setup(config: &Config, scope: Scope, destinations: Vec<Destination>, record: Option<&Path>) -> Setup {
+    let capture = config.capture;
+    Setup {
+        options: Options {
+            copy_limit: capture.copy_limit,
+            connections: capture.connections,
+            calls: capture.calls,
+            processes: capture.processes,
+            ring: capture.ring,
+            only_told: matches!(scope, Scope::Command),
+        },
+        processes: Processes::new(root(), scope, capture.processes as usize, std::process::id()),
+        telemetry_ingest: ingest(config),
+        destinations,
+        record: record.map(Path::to_owned),
+    }
+}
+
+fn ingest(config: &Config) -> engine::TelemetryIngest {
+    match config.telemetry_ingest {
+        config::TelemetryIngest::Exclude => engine::TelemetryIngest::Exclude,
+        config::TelemetryIngest::Trace => engine::TelemetryIngest::Trace,
+    }
+}
+
+/// `spandrel agent`, and `spandrel record` without a command.
+fn agent(options: &cli::Options, record: Option<&Path>) -> Result<u8> {
+    let mut signals = Signals::block().context("cannot take signals")?;
+    let config = prepare(options, telemetry::NORMAL)?;
+    let default: &[&str] = if record.is_some() { &[] } else { &["otlp"] };
+    let destinations = destinations(&config, default)?;
+    let selection = Selection::new(&root(), &config.select, &config.exclude);
+    let mut session = Session::start(setup(&config, Scope::Selected(selection), destinations, record))?;
+    telemetry::above_status_line(|| eprintln!("spandrel: tracing"));
+    session.run(&mut signals)?;
+    session.finish()?;
+    Ok(0)
+}
+
+fn replay(command: &cli::Replay) -> Result<u8> {
+    telemetry::init(command.options.log.as_deref(), telemetry::QUIET)?;
+    let config = Config::load(&command.options)?;
+    let path = command.file.display();
+    let recording = Reader::open(&command.file).with_context(|| format!("{path}"))?;
+    let clock = Arc::new(Clock::fixed(recording.header().clock_offset));
+    let exports = Exports::start(&destinations(&config, &["console"])?, clock)?;
+    let engine = engine::Config { telemetry_ingest: ingest(&config), ..engine::Config::default() };
+    let (_, failure) = replay::replay(recording, engine, |spans| exports.hand_over(spans))
+        .with_context(|| format!("{path}"))?;
+    exports.flush(Instant::now() + FLUSH_MAX);
+    match failure {
+        None => Ok(0),
+        Some(error) => bail!("{path}: {error}; the spans up to there were exported"),
+    }
+}
+
+fn doctor(command: &cli::Doctor) -> Result<u8> {
+    let options = Options {
+        copy_limit: abi::limit::COPY_LIMIT_DEFAULT,
+        connections: 1024,
+        calls: 1024,
+        processes: 1024,
+        ring: 64 * 1024,
+        only_told: true,
+    };
+    let mut programs = BTreeMap::new();
+    let mut report = doctor::Doctor::new(root(), config::Capture::default().ring).run(|| {
+        let loaded = Probes::load(&options).and_then(|(mut probes, _)| {
+            probes.attach()?;
+            Ok(probes.verified())
+        });
+        match loaded {
+            Ok(verified) => {
+                let most = verified.iter().map(|program| program.instructions).max().unwrap_or_default();
+                for program in &verified {
+                    programs.insert(program.program.clone(), program.instructions);
+                }
+                vec![Check::ok(
+                    "programs",
+                    format!("{} BPF programs load and attach; the verifier walked at most {most} instructions", verified.len()),
+                )]
+            }
+            Err(error) => vec![Check::missing(
+                "programs",
+                format!("the BPF programs do not load: {error:#}"),
+                "report it with the output of `spandrel doctor --json`",
+            )],
+        }
+    });
+    report.programs = programs;
+    let mut out = std::io::stdout().lock();
+    if command.json {
+        report.write_json(&mut out)?;
+    } else {
+        report.write_text(&mut out)?;
+    }
+    Ok(u8::from(!report.works))
+}
