@@ -7,7 +7,6 @@
 
 mod speech;
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
 mod tests;
 
 use self::speech::{Delivery, Speech};

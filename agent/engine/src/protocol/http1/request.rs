@@ -169,8 +169,10 @@ impl Http1 {
     /// The first request after a loss of framing goes on without a response: it was content, or the client
     /// pipelines; neither can be told from the other.
     fn retract_tentative(&mut self, out: &mut dyn Observer) -> bool {
-        let Some(exchange) = self.open.pop_back_if(|exchange| exchange.tentative) else { return false };
-        if let Some(number) = exchange.number {
+        if !self.open.back().is_some_and(|exchange| exchange.tentative) {
+            return false;
+        }
+        if let Some(number) = self.open.pop_back().and_then(|exchange| exchange.number) {
             out.retracted(number);
         }
         true

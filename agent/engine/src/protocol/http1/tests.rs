@@ -4,12 +4,12 @@
 use crate::{
     connection::Connection,
     counter::Counter,
-    event::How,
+    event::{Call, ConnectionId, Data, Direction, How, Time},
     protocol::{
-        Side,
+        Ending, Number, Observer, RequestHead, ResponseHead, Side,
         testing::{
-            Owned, Recorder, Step, assert_none_invented, closed, cut, events, play, request, response, role,
-            shred,
+            Owned, Recorder, Step, assert_none_invented, call_at, closed, cut, events, play, request,
+            response, role, shred,
         },
     },
 };
@@ -492,7 +492,7 @@ fn conversation(random: &mut Random) -> (Vec<Step>, Vec<String>) {
 #[test]
 fn generated_conversations_give_their_exchanges_however_they_are_recorded() {
     let seed = option_env!("SPANDREL_SEED").and_then(|seed| seed.parse().ok()).unwrap_or(0x5EED_u64);
-    println!("seed {seed}; set SPANDREL_SEED to choose another when the test is built");
+    eprintln!("seed {seed}; set SPANDREL_SEED to choose another when the test is built");
     let mut random = Random(seed);
     for _ in 0..3000 {
         let (steps, expected) = conversation(&mut random);
@@ -532,6 +532,7 @@ fn generated_conversations_give_their_exchanges_however_they_are_recorded() {
 #[test]
 fn hostile_bytes_never_panic_and_end() {
     let seed = option_env!("SPANDREL_SEED").and_then(|seed| seed.parse().ok()).unwrap_or(0xBAD_u64);
+    eprintln!("seed {seed}; set SPANDREL_SEED to choose another when the test is built");
     let mut random = Random(seed);
     for _ in 0..3000 {
         let (steps, _) = conversation(&mut random);
@@ -555,4 +556,61 @@ fn hostile_bytes_never_panic_and_end() {
             }
         }
     }
+}
+
+/// An observer that costs next to nothing, so that the cost of framing can be measured:
+/// `valgrind --tool=callgrind <test binary> --ignored an_exchange_is_cheap`, in an optimised profile.
+#[derive(Default)]
+struct Nobody {
+    ended: u64,
+}
+
+impl Observer for Nobody {
+    fn request_started(&mut self, _: Number, _: Side, _: u64, _: &Call) {}
+    fn request_head(&mut self, _: Number, _: &RequestHead<'_>) {}
+    fn request_ended(&mut self, _: Number, _: u64, _: &Call) {}
+    fn informational(&mut self, _: Number, _: u16, _: &Call) {}
+    fn response_started(&mut self, _: Number, _: &Call) {}
+    fn response_head(&mut self, _: Number, _: &ResponseHead<'_>) {}
+    fn response_ended(&mut self, _: Number, _: u64, _: &Call) {
+        self.ended += 1;
+    }
+    fn ended(&mut self, _: Number, _: Ending, _: Time) {}
+    fn retracted(&mut self, _: Number) {}
+    fn skip(&mut self, _: Direction, _: u64) {}
+    fn ignore(&mut self) {}
+    fn count(&mut self, _: Counter, _: u64) {}
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn an_exchange_is_cheap() {
+    let get = "GET /index.html?q=1 HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\
+               Accept-Encoding: gzip, deflate\r\ntraceparent: 00-0123456789abcdef0123456789abcdef-0123456789abcdef-01\r\n\
+               \r\n";
+    let ok = "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Fri, 20 Nov 2026 17:00:00 GMT\r\nContent-Type: text/html\r\n\
+              Content-Length: 12\r\nConnection: keep-alive\r\nETag: \"abcdef\"\r\n\r\nhello world\n";
+    let mut connection = Connection::new(role(Side::Server), true);
+    let mut out = Nobody::default();
+    let (mut received, mut sent) = (0, 0);
+    for number in 0..100_000_u64 {
+        let data = |direction, position: &mut u64, bytes: &'static str, time| {
+            let start = *position;
+            *position += bytes.len() as u64;
+            Data {
+                conn: ConnectionId::default(),
+                call: call_at(time),
+                direction,
+                position: start,
+                bytes: bytes.as_bytes(),
+                gap: 0,
+                call_start: true,
+                ambiguous: false,
+            }
+        };
+        let time = number * 10_000;
+        connection.data(&data(Direction::Received, &mut received, get, time), time, &mut out);
+        connection.data(&data(Direction::Sent, &mut sent, ok, time + 5000), time + 5000, &mut out);
+    }
+    assert_eq!(out.ended, 100_000);
 }
