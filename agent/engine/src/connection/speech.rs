@@ -7,12 +7,7 @@ use super::undecided::{Judgement, LINE_MAX, PREFIX_MAX, Undecided, side_of};
 use crate::{
     counter::Counter,
     event::{Direction, How, Role, Time},
-    protocol::{
-        Bytes, Gap, Observer, Protocol, Side, Unseen,
-        held::{Held, Piece},
-        http1::Http1,
-        proxy::Proxied,
-    },
+    protocol::{Bytes, Gap, Observer, Protocol, Side, Unseen, held::Piece, http1::Http1, proxy::Proxied},
     stream::Sink,
 };
 
@@ -72,14 +67,7 @@ impl Speech {
                 speech.side = Some(side);
                 State::Speaking(Box::new(Http1::from_middle(side)))
             }
-            _ => State::Undecided(Box::new(Undecided {
-                role,
-                from_opening,
-                held: Held::default(),
-                judged: [false; 2],
-                preamble: None,
-                discarded: None,
-            })),
+            _ => State::Undecided(Box::new(Undecided::new(role, from_opening))),
         };
         speech
     }
@@ -138,9 +126,8 @@ impl Speech {
                         self.gap(&gap, out);
                     }
                     _ => {
-                        undecided.held.clear();
+                        undecided.discard(gap.direction);
                         undecided.from_opening = false;
-                        undecided.discarded = Some(gap.direction);
                     }
                 }
             }
@@ -209,7 +196,11 @@ impl Speech {
                 undecided.judgement(direction, input.bytes)
             } else {
                 if !input.bytes.is_empty() {
-                    undecided.held.push(&input, input.bytes.len());
+                    let goes_on = undecided.goes_on(input.bytes);
+                    undecided.hold(&input);
+                    if goes_on && !undecided.from_opening {
+                        return;
+                    }
                     input.bytes = &[];
                 }
                 let length = if undecided.from_opening { PREFIX_MAX } else { LINE_MAX };
@@ -222,7 +213,7 @@ impl Speech {
             match judgement {
                 Judgement::NeedMore => {
                     if !input.bytes.is_empty() {
-                        undecided.held.push(&input, input.bytes.len());
+                        undecided.hold(&input);
                     }
                     return;
                 }
@@ -250,8 +241,7 @@ impl Speech {
                     return self.ignore(Counter::ConnectionsIgnored, out);
                 }
                 Judgement::Nothing => {
-                    undecided.held.clear();
-                    undecided.discarded = Some(direction);
+                    undecided.discard(direction);
                     return;
                 }
             }

@@ -22,6 +22,9 @@ pub(super) struct Undecided {
     pub(super) from_opening: bool,
     /// Bytes that may begin a message.
     pub(super) held: Held,
+    /// How many, and of which direction they were last.
+    gathered: usize,
+    waiting: Option<Direction>,
     /// The preamble was looked for, in each direction.
     pub(super) judged: [bool; 2],
     /// Bytes of a preamble that are to come.
@@ -41,6 +44,41 @@ pub(super) enum Judgement {
 }
 
 impl Undecided {
+    pub(super) fn new(role: Role, from_opening: bool) -> Self {
+        Self {
+            role,
+            from_opening,
+            held: Held::default(),
+            gathered: 0,
+            waiting: None,
+            judged: [false; 2],
+            preamble: None,
+            discarded: None,
+        }
+    }
+
+    /// Keeps bytes until there are more.
+    pub(super) fn hold(&mut self, input: &Bytes<'_>) {
+        self.held.push(input, input.bytes.len());
+        self.gathered = self.gathered.saturating_add(input.bytes.len());
+        self.waiting = Some(input.direction);
+    }
+
+    /// These bytes begin nothing, and what waited before them neither.
+    pub(super) fn discard(&mut self, direction: Direction) {
+        self.held.clear();
+        self.gathered = 0;
+        self.waiting = None;
+        self.discarded = Some(direction);
+    }
+
+    /// A request line goes on: there is nothing to judge before its end, however many calls that takes.
+    pub(super) fn goes_on(&self, bytes: &[u8]) -> bool {
+        self.gathered > PREFIX_MAX
+            && self.gathered.saturating_add(bytes.len()) < LINE_MAX
+            && memchr::memchr(b'\n', bytes).is_none()
+    }
+
     /// Takes what belongs to the preamble out of so many bytes; returns how many do not, if one is running.
     pub(super) fn preamble_takes(&mut self, direction: Direction, length: u64) -> Option<u64> {
         let (_, left) = self.preamble.filter(|(of, _)| *of == direction)?;
@@ -51,16 +89,14 @@ impl Undecided {
 
     /// An older connection: may these bytes be the start of a message, or go on with one?
     pub(super) fn is_start(&mut self, input: &Bytes<'_>) -> bool {
-        if self.held.prefix(input.direction.opposite(), 1).is_empty() {
-            if input.call_start || !self.held.is_empty() {
-                return true;
-            }
-        } else {
+        let other = input.direction.opposite();
+        let goes_on = self.waiting == Some(input.direction);
+        if self.waiting == Some(other) {
             // Nobody answers half a line: it was the end of something else.
-            self.held.clear();
-            if input.call_start {
-                return true;
-            }
+            self.discard(other);
+        }
+        if input.call_start || goes_on {
+            return true;
         }
         self.discarded = Some(input.direction);
         false
