@@ -17,12 +17,12 @@ const SAMPLED: u8 = 1;
 const RANDOM: u8 = 2;
 
 impl Correlator {
-    /// The fate of an exchange, if nothing that may still change it is to come. `force`: with what is known
+    /// Sets the fate of an exchange, if nothing that may still change it is to come. `force`: with what is known
     /// now. `depth`: parents start before their children, so that a chain of them ends; yet it has a bound.
-    pub(super) fn fate(&mut self, key: Key<Exchange>, now: Time, force: bool, depth: u32) -> Option<Fate> {
+    pub(super) fn decide(&mut self, key: Key<Exchange>, now: Time, force: bool, depth: u32) -> Option<()> {
         let exchange = self.exchanges.get(key)?;
         if exchange.fate.is_some() {
-            return exchange.fate.clone();
+            return Some(());
         }
         // A header may come as long as the head is not complete.
         if exchange.head.is_none() && exchange.end.is_none() && !force {
@@ -40,6 +40,12 @@ impl Correlator {
             }
         };
         self.set_fate(key, fate);
+        Some(())
+    }
+
+    /// The fate of one that another looks at.
+    fn fate_of(&mut self, key: Key<Exchange>, now: Time, force: bool, depth: u32) -> Option<Fate> {
+        self.decide(key, now, force, depth.saturating_add(1))?;
         self.exchanges.get(key)?.fate.clone()
     }
 
@@ -53,7 +59,7 @@ impl Correlator {
             if !certain && !force {
                 return None;
             }
-            let fate = self.fate(client, now, force, depth.saturating_add(1))?;
+            let fate = self.fate_of(client, now, force, depth)?;
             let header = self.exchanges.get(key).and_then(|exchange| exchange.header.as_deref());
             return Some(match (fate, header.and_then(|header| Some((header, header.context?)))) {
                 (Fate::Excluded, _) => Fate::Excluded,
@@ -171,7 +177,7 @@ impl Correlator {
                 }
                 let (span_id, late) =
                     (owner.span_id, owner.end.is_some_and(|end| exchange.first.enter >= end));
-                match self.fate(owner_key, now, force, depth.saturating_add(1))? {
+                match self.fate_of(owner_key, now, force, depth)? {
                     Fate::Excluded => return Some(Fate::Excluded),
                     Fate::Traced(trace) if !late => {
                         return Some(Fate::Traced(child(trace, span_id, LinkMethod::Reader)));

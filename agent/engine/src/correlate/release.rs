@@ -18,7 +18,7 @@ impl Correlator {
                 continue;
             };
             let waiting = exchange.phase == Phase::Waiting;
-            if self.fate(key, now, false, 0).is_some() && waiting && self.may_clamp(key, now) {
+            if self.decide(key, now, false, 0).is_some() && waiting && self.may_clamp(key, now) {
                 self.release(key, now);
             }
         }
@@ -66,7 +66,7 @@ impl Correlator {
 
     /// Gives out one that waits with what is known now.
     pub(super) fn force(&mut self, key: Key<Exchange>, now: Time) {
-        if self.fate(key, now, true, 0).is_some() {
+        if self.decide(key, now, true, 0).is_some() {
             self.release(key, now);
         }
         self.settle(now);
