@@ -139,8 +139,7 @@ impl Correlator {
         }
         match side {
             Side::Client => self.assign_owner(key, call.task, call.enter),
-            // What the task does now it may do for a request that is not complete, and may never be.
-            Side::Server => self.ownership.void(call.task),
+            Side::Server => self.ownership.begins(call.task),
         }
         if let Some(other) = self.peers.started(&self.sockets, socket_key, position, key) {
             self.pair(key, other);

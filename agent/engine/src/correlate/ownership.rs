@@ -51,6 +51,8 @@ struct Current {
     exchange: Key<Exchange>,
     /// Set when it is given out, if calls may follow from it; and when it ended.
     gone: Option<(SpanLink, Time)>,
+    /// The task has begun to read another request: once this one is answered nothing follows from it.
+    superseded: bool,
 }
 
 /// What reading a request meant.
@@ -70,7 +72,7 @@ impl Ownership {
         if process.not_tasks || state.multiplexes {
             return None;
         }
-        let current = state.current.as_ref()?;
+        let current = state.current.as_ref().filter(|it| !it.superseded || state.unanswered > 0)?;
         let owner = match current.gone {
             None => Owner::Exchange(current.exchange),
             Some((link, end)) if start <= end.saturating_add(limit::FOLLOWS_MAX) => Owner::Gone(link),
@@ -89,7 +91,7 @@ impl Ownership {
         let taints = state.current.take().filter(|_| busy).map(|current| current.exchange);
         let tainted = busy || state.multiplexes || time < state.doubtful_until;
         state.unanswered = state.unanswered.saturating_add(1);
-        state.current = Some(Current { exchange, gone: None });
+        state.current = Some(Current { exchange, gone: None, superseded: false });
         Read { number: state.reads, tainted, taints }
     }
 
@@ -113,6 +115,13 @@ impl Ownership {
                 Some(link) => current.gone = Some(link),
                 None => state.current = None,
             }
+        }
+    }
+
+    /// A task begins to read a request that is not complete, and may never be.
+    pub(crate) fn begins(&mut self, task: Task) {
+        if let Some(current) = self.state(task).and_then(|state| state.current.as_mut()) {
+            current.superseded = true;
         }
     }
 

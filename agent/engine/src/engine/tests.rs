@@ -380,3 +380,51 @@ fn an_exec_makes_a_process_known_for_an_event_loop_a_new_one() {
         assert_eq!(by_reader.count(), if exec { 4 } else { 0 });
     }
 }
+
+#[test]
+fn records_with_any_byte_changed_harm_nothing() {
+    let mut random = 0x5eed_u64;
+    let mut next = |bound: usize| {
+        random ^= random >> 12;
+        random ^= random << 25;
+        random ^= random >> 27;
+        (random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
+    };
+    let right = demo(40);
+    for _ in 0..300 {
+        let mut records = right.clone();
+        for _ in 0..1 + next(20) {
+            let record = next(records.len());
+            let bytes = &mut records[record].1;
+            let place = next(bytes.len());
+            bytes[place] = next(256) as u8;
+            let (one, other) = (next(right.len()), next(right.len()));
+            let kept = records[one].0;
+            records.swap(one, other);
+            records[one].0 = kept;
+        }
+        // Any order of any bytes: what the replay itself asserts holds.
+        records.sort_by_key(|(time, _)| *time);
+        Recorder::replay(&records);
+    }
+}
+
+#[test]
+fn a_full_table_of_connections_gives_up_an_idle_one() {
+    let mut engine = Engine::new(Config::default());
+    let mut recorder = Recorder::new();
+    for _ in 0..=limit::CONNECTIONS_MAX {
+        recorder.open(10, role::CONNECTED, (1, 2));
+        let (time, record) = recorder.records.pop().unwrap();
+        engine.handle_record(&record, time);
+    }
+    assert_eq!(engine.connections(), limit::CONNECTIONS_MAX);
+    // The first has been idle for longest.
+    recorder.end(0, end::CLOSED);
+    recorder.end(limit::CONNECTIONS_MAX - 1, end::CLOSED);
+    for (time, record) in &recorder.records {
+        engine.handle_record(record, *time);
+    }
+    assert_eq!(engine.connections(), limit::CONNECTIONS_MAX - 1);
+    assert_eq!(engine.counters().value(Counter::ConnectionsEvicted), 1);
+}

@@ -101,6 +101,17 @@ fn without_true_positions_there_is_no_link() {
 }
 
 #[test]
+fn sequence_numbers_that_come_later_do_not_make_positions_true() {
+    let mut world = World::new();
+    let (client, server) = (world.open_record(4000, 80), world.open_record(80, 4000));
+    let old = Open { from_opening: false, ..client };
+    let both = Both { client: world.open(&old), server: world.open(&server) };
+    world.correlator.opened(both.client, &Open { sequence: Some((1, 2)), ..old }, world.now);
+    exchange(&mut world, both);
+    unlinked(&world.all());
+}
+
+#[test]
 fn across_namespaces_and_translation_the_sequence_numbers_tell() {
     let mut world = World::new();
     let (client, server) = (world.open_record(4000, 80), world.open_record(8080, 5000));

@@ -189,6 +189,20 @@ fn a_call_after_the_answer_is_a_link_and_no_child() {
 }
 
 #[test]
+fn the_next_request_of_a_task_does_not_take_the_link_away() {
+    let mut world = World::new();
+    let (up, down) = (world.elsewhere(), world.elsewhere());
+    let read = world.read(up, T);
+    world.answer(read, T);
+    let sent = world.send(down, T);
+    world.answer(sent, T);
+    let next = world.read(up, T);
+    world.answer(next, T);
+    let spans = world.all();
+    assert_eq!(clients(&spans)[0].links.len(), 1);
+}
+
+#[test]
 fn a_call_that_starts_before_the_end_of_a_streamed_answer_is_a_child() {
     let mut world = World::new();
     let (up, down) = (world.elsewhere(), world.elsewhere());
