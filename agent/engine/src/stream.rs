@@ -7,6 +7,7 @@
 
 mod queue;
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
 mod tests;
 
 use self::queue::{Piece, Queue};

@@ -55,6 +55,8 @@ pub struct Http1 {
     unpaired_until: Time,
     /// When the newest response that is complete ended.
     answered: Time,
+    /// By this time responses were lost; whose, nobody knows.
+    lost_until: Time,
     /// Requests stand behind a request that may turn the connection into something else.
     paused: bool,
     /// Requests were sent before the response to earlier ones: after a gap nobody can say whose response is whose.
@@ -116,6 +118,8 @@ struct Exchange {
     head_reported: bool,
     /// The first after a loss of framing; taken back if another request follows it unanswered.
     tentative: bool,
+    /// Bytes of it were lost: its response shows that what was lost has passed.
+    lost: bool,
 }
 
 /// When a request direction that lost its framing accepts a request.
@@ -155,6 +159,7 @@ impl Http1 {
             unpaired: 0,
             unpaired_until: 0,
             answered: 0,
+            lost_until: 0,
             paused: false,
             pipelines: false,
             pairs: true,
@@ -164,17 +169,20 @@ impl Http1 {
         }
     }
 
-    /// Lets go on what waited, unless it would take a tentative request for real while the one that follows
-    /// it may be about to come: requests behind a gap come all at once.
+    /// Lets go on what waited, unless it would judge a request whose rest, or the one that follows it, may be
+    /// about to come: what waited behind a gap comes all at once.
     fn settle_behind(&mut self, is_request: bool, out: &mut dyn Observer) {
-        if !is_request || !self.open.front().is_some_and(|exchange| exchange.tentative) {
+        let undecided = self.requests.candidate
+            || self.requests.state == State::Lost
+            || self.open.front().is_some_and(|exchange| exchange.tentative);
+        if !is_request || !undecided {
             self.settle(out);
         }
     }
 
     /// Lets go on what waited, in either direction, until nothing can.
     fn settle(&mut self, out: &mut dyn Observer) {
-        while self.settle_requests(out) | self.settle_responses(out) {}
+        while self.settle_requests(out) | self.settle_responses(Time::MAX, out) {}
     }
 
     fn settle_requests(&mut self, out: &mut dyn Observer) -> bool {
@@ -195,9 +203,12 @@ impl Http1 {
         moved
     }
 
-    fn settle_responses(&mut self, out: &mut dyn Observer) -> bool {
+    /// Lets go on the responses that were moved before this time.
+    fn settle_responses(&mut self, before: Time, out: &mut dyn Observer) -> bool {
         let mut moved = false;
-        while let Some(piece) = self.responses.held.pop() {
+        while self.responses.held.front_call().is_none_or(|call| call.exit < before)
+            && let Some(piece) = self.responses.held.pop()
+        {
             match &piece {
                 Piece::Gap(gap) => self.response_gap(gap, out),
                 Piece::Bytes(owned) => {
@@ -253,7 +264,18 @@ impl Http1 {
         out.ignore();
     }
 
-    /// The response at the front of those that wait has no request.
+    /// The response at the front of those that wait waits no longer.
+    fn give_up_held(&mut self, now: Time, out: &mut dyn Observer) {
+        if self.open.front().is_some_and(|exchange| !exchange.head_reported) {
+            let call = self.requests.call(now);
+            self.cut_request(&call, out);
+        } else {
+            self.give_up_unpaired(out);
+        }
+        self.settle(out);
+    }
+
+    /// That response has no request.
     fn give_up_unpaired(&mut self, out: &mut dyn Observer) {
         let Some(call) = self.responses.held.front_call() else { return };
         if self.responses.state == State::Lost && self.requests.state != State::Lost {
@@ -275,14 +297,24 @@ impl Http1 {
             start: 0,
             head_reported: true,
             tentative: false,
+            lost: true,
         });
     }
 
-    fn responses_ended(&mut self, ending: Ending, time: Time, out: &mut dyn Observer) {
-        if !self.responses.held.is_empty() {
-            self.give_up_unpaired(out);
-            self.settle(out);
+    /// A request that has started and will not go on has at least a method and a target.
+    fn cut_started(&mut self, time: Time, out: &mut dyn Observer) {
+        if self.requests.line {
+            let call = self.requests.call(time);
+            self.cut_request(&call, out);
         }
+    }
+
+    fn responses_ended(&mut self, ending: Ending, time: Time, out: &mut dyn Observer) {
+        self.settle(out);
+        while !self.done && !self.responses.held.is_empty() {
+            self.give_up_held(time, out);
+        }
+        self.cut_started(time, out);
         // RFC 9112, 6.3, rule 8: the end of the connection completes such a body, and no other.
         if self.responses.state == State::Body(Body::Close) && ending == Ending::Closed {
             let call = self.responses.call(time);
@@ -363,13 +395,7 @@ impl Protocol for Http1 {
             && let Some(deadline) = self.deadline()
             && deadline <= now
         {
-            if self.open.front().is_some_and(|exchange| !exchange.head_reported) {
-                let call = self.requests.call(now);
-                self.cut_request(&call, out);
-            } else {
-                self.give_up_unpaired(out);
-            }
-            self.settle(out);
+            self.give_up_held(now, out);
         }
     }
 
@@ -378,6 +404,7 @@ impl Protocol for Http1 {
     }
 
     fn finish(&mut self, why: Unseen, time: Time, out: &mut dyn Observer) {
+        self.cut_started(time, out);
         self.end_open(Ending::Unseen(why), time, out);
         self.done = true;
     }
@@ -409,13 +436,7 @@ impl Http1 {
         }
         while self.responses.held.is_full() {
             out.count(Counter::ReorderFull, 1);
-            let call = self.requests.call(0);
-            if self.open.front().is_some_and(|exchange| !exchange.head_reported) {
-                self.cut_request(&call, out);
-            } else {
-                self.give_up_unpaired(out);
-            }
-            self.settle(out);
+            self.give_up_held(0, out);
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::{
 impl Http1 {
     /// Takes bytes. `Some`: so many at their end have to wait.
     pub(super) fn request_bytes(&mut self, input: &Bytes<'_>, out: &mut dyn Observer) -> Option<usize> {
+        if !self.responses.held.is_empty() {
+            self.settle_responses(self.moved(&input.call), out);
+        }
         self.requests.last = Some(input.call);
         let mut rest = input.bytes;
         while !rest.is_empty() && !self.done {
@@ -52,7 +55,7 @@ impl Http1 {
             && self.responses.held.front_call().is_some_and(|response| response.exit < start)
         {
             self.expect_unpaired(out);
-            self.settle_responses(out);
+            self.settle_responses(start, out);
         }
         let permitted = match self.permit {
             Permit::Now => true,
@@ -64,7 +67,7 @@ impl Http1 {
     }
 
     /// Passes over bytes that may belong to anything.
-    fn discard(&mut self, call: &Call) {
+    pub(super) fn discard(&mut self, call: &Call) {
         self.discarded = self.discarded.max(call.exit);
         self.permit = match self.permit {
             Permit::Now => Permit::Turn,
@@ -87,7 +90,7 @@ impl Http1 {
     fn malformed_request(&mut self, call: &Call, out: &mut dyn Observer) {
         if !self.malformed(out) {
             self.end_current(Ending::Malformed, call.exit, out);
-            self.lose_requests();
+            self.lose_requests(call.exit);
         }
     }
 
@@ -99,6 +102,7 @@ impl Http1 {
         };
         exchange.number = None;
         exchange.head_reported = true;
+        exchange.lost = true;
         if std::mem::take(&mut exchange.tentative) {
             out.retracted(number);
         } else {
@@ -119,6 +123,10 @@ impl Http1 {
             let blanks = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             if blanks > 0 {
                 return blanks;
+            }
+            if self.retract_tentative(out) {
+                self.lose_requests(call.exit);
+                return bytes.len();
             }
             if detect::http1_request(bytes) == Detection::No {
                 self.no_request(call, out);
@@ -158,6 +166,18 @@ impl Http1 {
         }
     }
 
+    /// The first request after a loss of framing goes on without a response: it was content, or the client
+    /// pipelines; neither can be told from the other.
+    fn retract_tentative(&mut self, out: &mut dyn Observer) -> bool {
+        if !self.open.back().is_some_and(|exchange| exchange.tentative) {
+            return false;
+        }
+        if let Some(number) = self.open.pop_back().and_then(|exchange| exchange.number) {
+            out.retracted(number);
+        }
+        true
+    }
+
     /// Reports the start of a request whose head is split as soon as its request line is there.
     fn request_line_read(&mut self, searched: usize, call: &Call, out: &mut dyn Observer) {
         if self.requests.line || self.requests.candidate {
@@ -188,8 +208,11 @@ impl Http1 {
         let fields = head::fields(&block);
         let method = Method::of(line.method);
         let body = if method == Method::Connect { Ok(None) } else { fields.request_body() };
-        // RFC 9112, 3.2: every HTTP/1.1 request has a Host.
-        let flawless = !fields.invalid && body.is_ok() && (fields.host || line.version == Version::Http10);
+        // RFC 9112, 3.2: a target has no blanks, and every HTTP/1.1 request has a Host.
+        let flawless = !fields.invalid
+            && body.is_ok()
+            && !line.target.contains(&b' ')
+            && (fields.host || line.version == Version::Http10);
         if self.requests.candidate && !flawless {
             return self.no_request(call, out);
         }
@@ -236,8 +259,7 @@ impl Http1 {
                 self.paused = true;
             } else if current.is_none() {
                 // Nobody will see the answer.
-                self.requests.lose(true);
-                self.permit = Permit::Response;
+                self.lose_requests(call.exit);
             }
         }
     }
@@ -247,20 +269,15 @@ impl Http1 {
         let Some(first) = self.requests.first else { return };
         let start = self.moved(&first);
         let time = first.exit;
-        if self.open.back().is_some_and(|exchange| exchange.tentative) {
-            self.pairs &= !self.pipelines;
-            if let Some(number) = self.open.pop_back().and_then(|exchange| exchange.number) {
-                out.retracted(number);
-            }
-        }
         if self.open.len() >= limit::PIPELINE_MAX {
             out.count(Counter::ExchangesEvicted, self.open.len() as u64);
             self.end_open(Ending::Unseen(Unseen::Evicted), time, out);
             self.pairs = false;
         }
-        // The response was given up before its request was recorded.
-        let late = self.unpaired > 0 && start <= self.unpaired_until;
-        self.unpaired = if late { self.unpaired.saturating_sub(1) } else { 0 };
+        // The response was given up, or lost, before its request was recorded.
+        let given_up = self.unpaired > 0 && start <= self.unpaired_until;
+        self.unpaired = if given_up { self.unpaired.saturating_sub(1) } else { 0 };
+        let late = given_up || start <= self.lost_until;
         let number = self.next;
         self.next = number.wrapping_add(1);
         self.spoken = true;
@@ -273,6 +290,7 @@ impl Http1 {
                 start,
                 head_reported: false,
                 tentative: self.requests.candidate && self.permit == Permit::Tentative,
+                lost: false,
             });
         }
     }
@@ -329,15 +347,19 @@ impl Http1 {
             self.start_request(Method::of(cut.0), out);
             self.report_request(None, Some(cut), &Fields::default(), true, call, out);
         }
-        self.current = None;
-        self.lose_requests();
+        let current = self.current.take();
+        if let Some(exchange) = self.open.back_mut().filter(|exchange| exchange.number == current) {
+            exchange.lost = true;
+        }
+        self.lose_requests(call.exit);
     }
 
-    fn lose_requests(&mut self) {
+    /// Where the next request begins is not known; what hides it was moved by this time.
+    fn lose_requests(&mut self, time: Time) {
         self.requests.lose(true);
         self.requests.content = 0;
-        // A response that had no request answers what is lost.
-        self.permit = if self.unpaired > 0 { Permit::Tentative } else { Permit::Response };
+        self.permit = Permit::Response;
+        self.discarded = self.discarded.max(time);
         self.unpaired = 0;
     }
 
@@ -364,9 +386,9 @@ impl Http1 {
             State::Head if !self.requests.head.is_empty() => self.cut_request(&call, out),
             State::Body(_) => {
                 self.end_current(Ending::Gap, call.exit, out);
-                self.lose_requests();
+                self.lose_requests(call.exit);
             }
-            State::Head | State::Lost => self.lose_requests(),
+            State::Head | State::Lost => self.lose_requests(call.exit),
         }
     }
 

@@ -28,10 +28,12 @@ impl Http1 {
     /// Takes bytes. `Some`: so many at their end have to wait.
     pub(super) fn response_bytes(&mut self, input: &Bytes<'_>, out: &mut dyn Observer) -> Option<usize> {
         let call = &input.call;
-        let answered = self.requests.last.is_some_and(|request| request.exit <= call.enter);
-        if self.requests.candidate && !self.requests.head.is_empty() && answered {
+        if self.requests.candidate
+            && let Some(request) = self.requests.last.filter(|request| request.exit <= call.enter)
+        {
             // Nobody answers half a head: it was the end of something else.
             self.requests.lose(false);
+            self.discard(&request);
         }
         if self.permit == Permit::Turn && call.exit >= self.discarded {
             self.permit = Permit::Now;
@@ -215,13 +217,17 @@ impl Http1 {
         let content = std::mem::take(&mut self.responses.content);
         self.responses.state = State::Head;
         self.answered = self.answered.max(call.exit);
-        if let Some(number) = self.open.pop_front().and_then(|exchange| exchange.number) {
+        let exchange = self.open.pop_front();
+        if let Some(number) = exchange.as_ref().and_then(|exchange| exchange.number) {
             out.response_ended(number, content, call);
         }
-        // Bytes that were discarded after this response belong to something that it does not answer.
+        // Bytes that were lost or discarded after this response belong to something that it does not answer,
+        // and of a client that pipelines nobody knows how many responses are to come.
         if self.permit == Permit::Response
             && self.requests.state == State::Lost
             && self.open.is_empty()
+            && !self.pipelines
+            && exchange.is_none_or(|exchange| exchange.lost)
             && self.discarded <= call.exit
         {
             self.permit = Permit::Tentative;
@@ -258,11 +264,12 @@ impl Http1 {
         let (Some(line), Some(first), Some(call)) = (head::status_line(line), half.first, half.last) else {
             return;
         };
-        let number = self.open.front().and_then(|exchange| exchange.number);
-        if let Some(number) = number
+        if let Some(exchange) = self.open.front_mut()
+            && let Some(number) = exchange.number
             && !half.candidate
             && !matches!(line.status, 100..=199)
         {
+            exchange.tentative = false;
             let block = head::unfold(block);
             let fields = head::fields(&block);
             let status = Some(line.status);
@@ -278,14 +285,19 @@ impl Http1 {
     fn lose_responses(&mut self, ending: Ending, call: &Call, out: &mut dyn Observer) {
         self.responses.lose(true);
         self.responses.content = 0;
+        self.lost_until = self.lost_until.max(call.exit);
+        let asked = self.asked_before(call);
+        if self.pipelines || asked == self.open.len() {
+            self.cut_started(call.exit, out);
+        }
         if self.pipelines {
             // One of many is answered next, and nobody can say which.
             self.pairs &= self.open.is_empty();
             self.end_open(ending, call.exit, out);
         } else {
-            // The client sent the second when it had the response to the first, so that is not the second's.
-            let asked = self.asked_before(call);
-            self.end_first(if asked == 2 { 1 } else { asked }, ending, call.exit, out);
+            // A client that does not pipeline sends its next request when it has the whole response: what
+            // answers a request that is sent from now on begins with a head, and nothing before does for sure.
+            self.end_first(asked, ending, call.exit, out);
         }
         if self.paused && self.open.is_empty() {
             // What follows CONNECT or Upgrade was decided in the gap.
@@ -293,17 +305,12 @@ impl Http1 {
         }
     }
 
-    /// Behind a gap a response begins: it answers the last request before it, if the client does not
-    /// pipeline. More than one that may have been answered in between is too many to be sure.
+    /// Behind a gap a response begins. Of several requests that it may answer it answers none for sure.
     fn narrow(&mut self, call: &Call, out: &mut dyn Observer) {
-        match self.asked_before(call) {
-            0 | 1 => {}
-            _ if self.pipelines => {
-                self.pairs = false;
-                self.end_open(Ending::Gap, call.exit, out);
-            }
-            2 => self.end_first(1, Ending::Gap, call.exit, out),
-            asked => self.end_first(asked, Ending::Gap, call.exit, out),
+        let asked = self.asked_before(call);
+        if asked > 1 {
+            self.pairs &= !self.pipelines;
+            self.end_first(asked, Ending::Gap, call.exit, out);
         }
     }
 
