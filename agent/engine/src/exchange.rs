@@ -111,10 +111,12 @@ pub(crate) struct Exchange {
     pub(crate) claim: Option<Claim>,
     /// Task voids at the start; see [`crate::correlate::ownership`].
     pub(crate) voids: u32,
-    /// Server: the task that read the request, and how many it had read then.
-    pub(crate) reader: Option<(Task, u64)>,
-    /// Server: what its reader called cannot be told from other work.
-    pub(crate) tainted: bool,
+    /// Server: the task that read the request.
+    pub(crate) reader: Option<Task>,
+    /// Server: reasons why what its reader called cannot be told from other work.
+    pub(crate) taints: u32,
+    /// Server: the request that its reader read before this one was known to be answered, and when.
+    pub(crate) overlap: Option<(Key<Exchange>, Time)>,
     /// Exchanges that look at this one for their own fate.
     pub(crate) dependents: SmallVec<[Key<Exchange>; 2]>,
     /// Exchanges that have not been given out and look at this one.
@@ -148,7 +150,8 @@ impl Exchange {
             claim: None,
             voids: 0,
             reader: None,
-            tainted: false,
+            taints: 0,
+            overlap: None,
             dependents: SmallVec::new(),
             references: 0,
         }

@@ -198,7 +198,7 @@ impl Correlator {
 
     /// The reader rule holds between these two.
     fn holds(&self, call: &Exchange, owner: &Exchange) -> bool {
-        !owner.tainted && owner.ended_for_certain() && self.ownership.holds(call.first.task)
+        owner.taints == 0 && owner.ended_for_certain() && self.ownership.holds(call.first.task)
     }
 
     fn continued_or_root(&mut self, header: Option<&Header>) -> Fate {

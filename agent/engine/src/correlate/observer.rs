@@ -54,10 +54,10 @@ impl Observer for Watch<'_> {
         exchange.responding = true;
         let dependents = exchange.dependents.clone();
         // Whoever reads and whoever answers are two: threads hand work on, and own nothing.
-        if let Some((reader, _)) = exchange.reader
+        if let Some(reader) = exchange.reader
             && reader != call.task
         {
-            exchange.tainted = true;
+            exchange.taints = exchange.taints.saturating_add(1);
             self.correlator.ownership.not_tasks(reader.tgid);
         }
         if !dependents.is_empty() {
@@ -166,10 +166,11 @@ impl Correlator {
         match side {
             Side::Server => {
                 let read = self.ownership.read(head.call.task, key, head.call.exit);
-                exchange.reader = Some((head.call.task, read.number));
-                exchange.tainted = read.tainted;
-                if let Some(other) = read.taints.and_then(|other| self.exchanges.get_mut(other)) {
-                    other.tainted = true;
+                exchange.reader = Some(head.call.task);
+                exchange.taints = exchange.taints.saturating_add(read.taints);
+                if let Some(former) = read.overlaps.and_then(|former| self.exchanges.get_mut(former)) {
+                    former.taints = former.taints.saturating_add(1);
+                    former.overlap = Some((key, head.call.exit));
                 }
                 if let Some(context) = context {
                     self.carriers.entry((tgid, context)).or_default().push(key);

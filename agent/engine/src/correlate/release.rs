@@ -32,10 +32,8 @@ impl Correlator {
         if let Some(socket) = self.sockets.get_mut(exchange.socket) {
             socket.forget(key);
         }
-        if let Some((task, read)) = exchange.reader {
-            let answered = exchange.ending.is_none() || matches!(exchange.ending, Some(Ending::Upgraded));
-            self.ownership.ended(task, read, answered, exchange.end.unwrap_or(now));
-        }
+        self.answered(key, now);
+        let Some(exchange) = self.exchanges.get(key) else { return };
         // Last in, first out: what looks at this one may need to before it is gone.
         self.changed.push(key);
         self.changed.extend(exchange.dependents.iter().copied());
@@ -47,6 +45,25 @@ impl Correlator {
             };
             let expires = exchange.ended.saturating_add(limit::OWNER_WAIT);
             self.deadlines.push(if first > now { first } else { expires }, Wake::Exchange(key));
+        }
+    }
+
+    /// A server exchange ended: what that says of its reader.
+    fn answered(&mut self, key: Key<Exchange>, now: Time) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let Some(task) = exchange.reader else { return };
+        let answered = matches!(exchange.ending, None | Some(Ending::Upgraded));
+        let end = exchange.end.unwrap_or(now);
+        // Answered before the next one was read, and only known to be now.
+        let in_turn = exchange.overlap.filter(|(_, read)| answered && end <= *read);
+        let overlapped = exchange.overlap.is_some() && in_turn.is_none();
+        self.ownership.ended(task, answered, overlapped, end);
+        if let Some((next, _)) = in_turn {
+            for key in [key, next] {
+                if let Some(exchange) = self.exchanges.get_mut(key) {
+                    exchange.taints = exchange.taints.saturating_sub(1);
+                }
+            }
         }
     }
 
@@ -166,8 +183,8 @@ impl Correlator {
         if let Some(socket) = self.sockets.get_mut(exchange.socket) {
             socket.forget(key);
         }
-        if let Some((task, read)) = exchange.reader {
-            self.ownership.ended(task, read, false, now);
+        if let Some(task) = exchange.reader {
+            self.ownership.ended(task, false, false, now);
         }
         self.accounting.open = self.accounting.open.saturating_sub(1);
         self.accounting.retracted = self.accounting.retracted.saturating_add(1);
@@ -184,7 +201,7 @@ impl Correlator {
         let Some(exchange) = self.exchanges.get(key) else { return };
         self.kept_text = self.kept_text.saturating_sub(exchange.head.as_ref().map_or(0, |head| head.size()));
         self.peers.released(exchange.socket, exchange.position, key);
-        if let Some((task, _)) = exchange.reader {
+        if let Some(task) = exchange.reader {
             let link = link.map(|link| (link, exchange.end.unwrap_or(now)));
             self.ownership.given_out(task, key, link);
         }

@@ -428,3 +428,9 @@ fn a_full_table_of_connections_gives_up_an_idle_one() {
     assert_eq!(engine.connections(), limit::CONNECTIONS_MAX - 1);
     assert_eq!(engine.counters().value(Counter::ConnectionsEvicted), 1);
 }
+
+#[test]
+fn an_engine_may_move_to_another_thread() {
+    fn may_move<T: Send>() {}
+    may_move::<Engine>();
+}

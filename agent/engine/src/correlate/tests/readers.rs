@@ -149,6 +149,25 @@ fn after_a_request_without_an_answer_the_task_is_in_doubt() {
 }
 
 #[test]
+fn an_answer_that_its_connections_close_completes_later_is_no_overlap() {
+    let mut world = World::new();
+    let (one, two, down) = (world.elsewhere(), world.elsewhere(), world.elsewhere());
+    for _ in 0..2 {
+        let first = world.read(one, T);
+        let call = world.call(T);
+        world.watch(one, |out| out.response_started(first.number, &call));
+        let second = world.read(two, T);
+        let sent = world.send(down, T);
+        world.watch(one, |out| out.response_ended(first.number, 0, &call));
+        world.answer(sent, T);
+        world.answer(second, T);
+        let spans = world.all();
+        let last = servers(&spans).into_iter().max_by_key(|span| span.start).unwrap();
+        is_child(clients(&spans)[0], last, LinkMethod::Reader);
+    }
+}
+
+#[test]
 fn an_answer_by_another_task_ends_the_rule_for_the_process() {
     let mut world = World::new();
     let (up, down) = (world.elsewhere(), world.elsewhere());
