@@ -8,6 +8,7 @@
 mod speech;
 #[cfg(test)]
 mod tests;
+mod undecided;
 
 use self::speech::{Delivery, Speech};
 use crate::{

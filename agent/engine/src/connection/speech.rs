@@ -3,23 +3,13 @@
 //! A connection seen from its opening is judged by its first bytes, behind a PROXY protocol preamble if there
 //! is one. An older one whose role is not known is judged by the first message start at the start of a call.
 
+use super::undecided::{Judgement, LINE_MAX, PREFIX_MAX, Undecided, side_of};
 use crate::{
     counter::Counter,
     event::{Direction, How, Role, Time},
-    protocol::{
-        Bytes, Gap, Observer, Protocol, Side, Unseen,
-        detect::{self, Detection, Spoken},
-        held::{Held, Piece},
-        http1::Http1,
-        proxy::{self, Preamble, Proxied},
-    },
+    protocol::{Bytes, Gap, Observer, Protocol, Side, Unseen, held::Piece, http1::Http1, proxy::Proxied},
     stream::Sink,
 };
-
-/// First bytes that are looked at: a preamble of version 1, or blank lines, a method and a blank.
-const PREFIX_MAX: usize = 128;
-/// The same for an older connection: a whole request line.
-const LINE_MAX: usize = 16 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -33,30 +23,6 @@ enum State {
     Undecided(Box<Undecided>),
     Speaking(Box<dyn Protocol>),
     Ignored,
-}
-
-#[derive(Debug)]
-struct Undecided {
-    role: Role,
-    from_opening: bool,
-    /// Bytes that may begin a message.
-    held: Held,
-    /// The preamble was looked for, in each direction.
-    judged: [bool; 2],
-    /// Bytes of a preamble that are to come.
-    preamble: Option<(Direction, u64)>,
-    /// Where bytes that begin nothing were moved last: they may be content that goes on.
-    discarded: Option<Direction>,
-}
-
-/// What the first bytes of a direction are.
-enum Judgement {
-    NeedMore,
-    Preamble(u64, Option<Proxied>),
-    /// HTTP/1, with the traced process at this end.
-    Http1(Side),
-    Http2,
-    Nothing,
 }
 
 impl core::fmt::Debug for State {
@@ -101,14 +67,7 @@ impl Speech {
                 speech.side = Some(side);
                 State::Speaking(Box::new(Http1::from_middle(side)))
             }
-            _ => State::Undecided(Box::new(Undecided {
-                role,
-                from_opening,
-                held: Held::default(),
-                judged: [false; 2],
-                preamble: None,
-                discarded: None,
-            })),
+            _ => State::Undecided(Box::new(Undecided::new(role, from_opening))),
         };
         speech
     }
@@ -167,9 +126,8 @@ impl Speech {
                         self.gap(&gap, out);
                     }
                     _ => {
-                        undecided.held.clear();
+                        undecided.discard(gap.direction);
                         undecided.from_opening = false;
-                        undecided.discarded = Some(gap.direction);
                     }
                 }
             }
@@ -238,7 +196,11 @@ impl Speech {
                 undecided.judgement(direction, input.bytes)
             } else {
                 if !input.bytes.is_empty() {
-                    undecided.held.push(&input, input.bytes.len());
+                    let goes_on = undecided.goes_on(input.bytes);
+                    undecided.hold(&input);
+                    if goes_on && !undecided.from_opening {
+                        return;
+                    }
                     input.bytes = &[];
                 }
                 let length = if undecided.from_opening { PREFIX_MAX } else { LINE_MAX };
@@ -251,7 +213,7 @@ impl Speech {
             match judgement {
                 Judgement::NeedMore => {
                     if !input.bytes.is_empty() {
-                        undecided.held.push(&input, input.bytes.len());
+                        undecided.hold(&input);
                     }
                     return;
                 }
@@ -279,8 +241,7 @@ impl Speech {
                     return self.ignore(Counter::ConnectionsIgnored, out);
                 }
                 Judgement::Nothing => {
-                    undecided.held.clear();
-                    undecided.discarded = Some(direction);
+                    undecided.discard(direction);
                     return;
                 }
             }
@@ -308,90 +269,6 @@ impl Speech {
     }
 }
 
-impl Undecided {
-    /// Takes what belongs to the preamble out of so many bytes; returns how many do not, if one is running.
-    fn preamble_takes(&mut self, direction: Direction, length: u64) -> Option<u64> {
-        let (_, left) = self.preamble.filter(|(of, _)| *of == direction)?;
-        let taken = left.min(length);
-        self.preamble = Some((direction, left.saturating_sub(taken))).filter(|(_, left)| *left > 0);
-        Some(length.saturating_sub(taken))
-    }
-
-    /// An older connection: may these bytes be the start of a message, or go on with one?
-    fn is_start(&mut self, input: &Bytes<'_>) -> bool {
-        if self.held.prefix(input.direction.opposite(), 1).is_empty() {
-            if input.call_start || !self.held.is_empty() {
-                return true;
-            }
-        } else {
-            // Nobody answers half a line: it was the end of something else.
-            self.held.clear();
-            if input.call_start {
-                return true;
-            }
-        }
-        self.discarded = Some(input.direction);
-        false
-    }
-
-    fn judgement(&mut self, direction: Direction, bytes: &[u8]) -> Judgement {
-        let requests = side_of(self.role).is_none_or(|side| side.requests() == direction);
-        let responses = side_of(self.role).is_none_or(|side| side.requests() != direction);
-        let mut more = false;
-        if requests && self.from_opening {
-            let [received, sent] = &mut self.judged;
-            let judged = if direction == Direction::Received { received } else { sent };
-            if !*judged {
-                match proxy::preamble(bytes) {
-                    Preamble::NeedMore => return Judgement::NeedMore,
-                    Preamble::Yes { length, proxied } => {
-                        *judged = true;
-                        return Judgement::Preamble(length, proxied);
-                    }
-                    Preamble::No => *judged = true,
-                }
-            }
-        }
-        if requests && (self.from_opening || self.discarded != Some(direction)) {
-            match detect::requests(bytes) {
-                Detection::Yes(Spoken::Http2) => return Judgement::Http2,
-                Detection::Yes(Spoken::Http1) => match self.is_request_line(bytes) {
-                    Some(true) => return Judgement::Http1(serving(direction)),
-                    Some(false) => {}
-                    None => more = true,
-                },
-                Detection::NeedMore => more = true,
-                Detection::No => {}
-            }
-        }
-        if responses {
-            match detect::http1_response(bytes) {
-                Detection::Yes(_) => return Judgement::Http1(serving(direction.opposite())),
-                Detection::NeedMore => more = true,
-                Detection::No => {}
-            }
-        }
-        if more { Judgement::NeedMore } else { Judgement::Nothing }
-    }
-
-    /// An older connection must show a whole request line; `None` while its end is not there.
-    fn is_request_line(&self, bytes: &[u8]) -> Option<bool> {
-        if self.from_opening {
-            return Some(true);
-        }
-        let line = bytes.trim_ascii_start();
-        match memchr::memchr(b'\n', line) {
-            Some(end) => {
-                let line = line.get(..end).unwrap_or_default().trim_ascii_end();
-                let word = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
-                Some(word.starts_with(b"HTTP/1."))
-            }
-            None if bytes.len() >= LINE_MAX => Some(false),
-            None => None,
-        }
-    }
-}
-
 /// The last `rest` bytes of an input.
 fn tail<'a>(input: &Bytes<'a>, rest: u64) -> Bytes<'a> {
     let cut = (input.bytes.len() as u64).saturating_sub(rest);
@@ -400,21 +277,5 @@ fn tail<'a>(input: &Bytes<'a>, rest: u64) -> Bytes<'a> {
         bytes: usize::try_from(cut).ok().and_then(|cut| input.bytes.get(cut..)).unwrap_or_default(),
         call_start: input.call_start && cut == 0,
         ..*input
-    }
-}
-
-fn side_of(role: Role) -> Option<Side> {
-    match role {
-        Role::Connected => Some(Side::Client),
-        Role::Accepted => Some(Side::Server),
-        Role::Unknown => None,
-    }
-}
-
-/// The side whose requests go in this direction.
-fn serving(requests: Direction) -> Side {
-    match requests {
-        Direction::Received => Side::Server,
-        Direction::Sent => Side::Client,
     }
 }

@@ -224,3 +224,14 @@ fn knowledge_that_comes_late_is_used() {
     assert_eq!(out.summaries(), ["GET /a +0 -> 200 +5"]);
     assert_eq!(connection.side(), Some(Side::Server));
 }
+
+#[test]
+fn a_long_request_line_of_an_older_connection_is_read_over_many_calls() {
+    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(6000));
+    for side in SIDES {
+        let events = shred(&events(side, &[request(long.as_str()), response(OK)]));
+        let out = play(Connection::new(Role::Unknown, false), &events);
+        assert_eq!(out.told.len(), 1);
+        assert!(out.summaries()[0].ends_with(" +0 -> 200 +5"));
+    }
+}

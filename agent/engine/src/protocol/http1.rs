@@ -11,7 +11,9 @@
 //! * a response never answers a request that was sent after it.
 
 mod body;
+mod half;
 mod head;
+mod pairing;
 mod request;
 mod response;
 #[cfg(test)]
@@ -20,21 +22,17 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use self::{body::Body, head::Method};
-use super::{
-    Bytes, Ending, Gap, Number, Observer, Protocol, Side, Unseen,
-    held::{Held, Piece},
+use self::{
+    body::Body,
+    half::{Half, State},
+    head::Method,
 };
+use super::{Bytes, Ending, Gap, Number, Observer, Protocol, Side, Unseen};
 use crate::{
     counter::Counter,
-    event::{Call, Direction, How, Time},
+    event::{Direction, How, Time},
     limit,
 };
-
-/// Less than this of a body is not worth an order to the kernel side.
-const SKIP_MIN: u64 = 4096;
-/// A head buffer larger than this is not kept for the next head.
-const HEAD_KEPT: usize = 4096;
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -68,43 +66,6 @@ pub struct Http1 {
     /// An exchange was seen.
     spoken: bool,
     done: bool,
-}
-
-/// One direction.
-#[derive(Debug)]
-struct Half {
-    state: State,
-    /// The part of a head that earlier calls moved.
-    head: Vec<u8>,
-    /// Bytes of `head` in which its end was searched.
-    searched: usize,
-    /// The start line of `head` was read.
-    line: bool,
-    /// Position and call of the first byte of the message.
-    position: u64,
-    first: Option<Call>,
-    /// The call that moved the newest bytes.
-    last: Option<Call>,
-    /// Accepted where framing was lost: must be flawless.
-    candidate: bool,
-    /// Bytes of content so far.
-    content: u64,
-    /// The position up to which the kernel side was told to skip.
-    told: u64,
-    /// Framing was lost to a gap, not merely unknown from before.
-    gapped: bool,
-    /// The response to the request that is read decides what follows it.
-    switches: bool,
-    held: Held,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Between messages or in a head.
-    Head,
-    Body(Body),
-    /// The framing is lost.
-    Lost,
 }
 
 /// A request whose response has not ended.
@@ -169,61 +130,6 @@ impl Http1 {
         }
     }
 
-    /// Lets go on what waited, unless it would judge a request whose rest, or the one that follows it, may be
-    /// about to come: what waited behind a gap comes all at once.
-    fn settle_behind(&mut self, is_request: bool, out: &mut dyn Observer) {
-        let undecided = self.requests.candidate
-            || self.requests.state == State::Lost
-            || self.open.front().is_some_and(|exchange| exchange.tentative);
-        if !is_request || !undecided {
-            self.settle(out);
-        }
-    }
-
-    /// Lets go on what waited, in either direction, until nothing can.
-    fn settle(&mut self, out: &mut dyn Observer) {
-        while self.settle_requests(out) | self.settle_responses(Time::MAX, out) {}
-    }
-
-    fn settle_requests(&mut self, out: &mut dyn Observer) -> bool {
-        let mut moved = false;
-        while !self.paused
-            && let Some(piece) = self.requests.held.pop()
-        {
-            moved = true;
-            match &piece {
-                Piece::Gap(gap) => self.request_gap(gap, out),
-                Piece::Bytes(owned) => {
-                    if let Some(rest) = self.request_bytes(&owned.borrowed(), out) {
-                        self.requests.held.unpop(piece, rest);
-                    }
-                }
-            }
-        }
-        moved
-    }
-
-    /// Lets go on the responses that were moved before this time.
-    fn settle_responses(&mut self, before: Time, out: &mut dyn Observer) -> bool {
-        let mut moved = false;
-        while self.responses.held.front_call().is_none_or(|call| call.exit < before)
-            && let Some(piece) = self.responses.held.pop()
-        {
-            match &piece {
-                Piece::Gap(gap) => self.response_gap(gap, out),
-                Piece::Bytes(owned) => {
-                    if let Some(rest) = self.response_bytes(&owned.borrowed(), out) {
-                        let stuck = rest == owned.len();
-                        self.responses.held.unpop(piece, rest);
-                        return moved || !stuck;
-                    }
-                }
-            }
-            moved = true;
-        }
-        moved
-    }
-
     /// Bytes that do not follow the protocol. `true` if the connection was never HTTP and is given up.
     fn malformed(&mut self, out: &mut dyn Observer) -> bool {
         if self.spoken {
@@ -262,43 +168,6 @@ impl Http1 {
         self.requests.forget();
         self.responses.forget();
         out.ignore();
-    }
-
-    /// The response at the front of those that wait waits no longer.
-    fn give_up_held(&mut self, now: Time, out: &mut dyn Observer) {
-        if self.open.front().is_some_and(|exchange| !exchange.head_reported) {
-            let call = self.requests.call(now);
-            self.cut_request(&call, out);
-        } else {
-            self.give_up_unpaired(out);
-        }
-        self.settle(out);
-    }
-
-    /// That response has no request.
-    fn give_up_unpaired(&mut self, out: &mut dyn Observer) {
-        let Some(call) = self.responses.held.front_call() else { return };
-        if self.responses.state == State::Lost && self.requests.state != State::Lost {
-            // Where responses begin is not known either: it may be content.
-            self.responses.held.pop();
-            return;
-        }
-        self.unpaired = self.unpaired.saturating_add(1);
-        self.unpaired_until = self.unpaired_until.max(call.exit);
-        self.expect_unpaired(out);
-    }
-
-    /// The next response answers a request that was not seen.
-    fn expect_unpaired(&mut self, out: &mut dyn Observer) {
-        out.count(Counter::ResponsesUnpaired, 1);
-        self.open.push_front(Exchange {
-            number: None,
-            method: Method::Unknown,
-            start: 0,
-            head_reported: true,
-            tentative: false,
-            lost: true,
-        });
     }
 
     /// A request that has started and will not go on has at least a method and a target.
@@ -422,119 +291,6 @@ impl Protocol for Http1 {
     fn is_done(&self) -> bool {
         self.done
     }
-}
-
-impl Http1 {
-    /// Gives up what waits beyond its bound.
-    fn bound_held(&mut self, out: &mut dyn Observer) {
-        if self.requests.held.is_full() {
-            // So much behind CONNECT or Upgrade without an answer is no HTTP.
-            out.count(Counter::ReorderFull, 1);
-            let time = self.requests.call(0).exit;
-            self.end_open(Ending::Upgraded, time, out);
-            self.stop(out);
-        }
-        while self.responses.held.is_full() {
-            out.count(Counter::ReorderFull, 1);
-            self.give_up_held(0, out);
-        }
-    }
-}
-
-impl Half {
-    fn new(state: State) -> Self {
-        Self {
-            state,
-            head: Vec::new(),
-            searched: 0,
-            line: false,
-            position: 0,
-            first: None,
-            last: None,
-            candidate: false,
-            content: 0,
-            told: 0,
-            gapped: false,
-            switches: false,
-            held: Held::default(),
-        }
-    }
-
-    /// The newest call, or one at this time when there was none.
-    fn call(&self, time: Time) -> Call {
-        self.last.unwrap_or(Call {
-            enter: time,
-            exit: time,
-            tid: 0,
-            task: crate::event::Task { tgid: 0, id: 0 },
-        })
-    }
-
-    /// The call of a gap; one that was not seen is known by its time only.
-    fn gap_call(&self, gap: &Gap) -> Call {
-        gap.call.unwrap_or(Call { enter: gap.time, exit: gap.time, ..self.call(gap.time) })
-    }
-
-    /// Ready for the next head.
-    fn reset(&mut self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        if buffer.capacity() <= HEAD_KEPT {
-            self.head = buffer;
-        }
-        self.searched = 0;
-        self.line = false;
-        self.first = None;
-        self.candidate = false;
-    }
-
-    fn lose(&mut self, to_gap: bool) {
-        self.reset(Vec::new());
-        self.head.clear();
-        self.state = State::Lost;
-        self.gapped |= to_gap;
-    }
-
-    fn forget(&mut self) {
-        self.head = Vec::new();
-        self.held = Held::default();
-        self.state = State::Lost;
-    }
-
-    /// Adds bytes to a split head. Some when it is complete: its length, and how many of `bytes` belong to it.
-    fn gather(&mut self, bytes: &[u8]) -> Gathered {
-        let before = self.head.len();
-        let room = limit::HEAD_MAX.saturating_sub(before);
-        self.head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-        match head::find_end(&self.head, self.searched) {
-            Ok(end) => {
-                self.head.truncate(end);
-                Gathered::Complete(end.saturating_sub(before))
-            }
-            Err(_) if self.head.len() >= limit::HEAD_MAX => Gathered::TooLong,
-            Err(searched) => {
-                self.searched = searched;
-                Gathered::NeedMore
-            }
-        }
-    }
-
-    /// Tells the kernel side once how far the body reaches, if that is worth it.
-    fn tell_skip(&mut self, direction: Direction, position: u64, out: &mut dyn Observer) {
-        let State::Body(body) = self.state else { return };
-        let known = body.known();
-        let end = position.saturating_add(known);
-        if known > SKIP_MIN && end > self.told {
-            self.told = end;
-            out.skip(direction, end);
-        }
-    }
-}
-
-enum Gathered {
-    NeedMore,
-    /// So many of the bytes given belong to the head.
-    Complete(usize),
-    TooLong,
 }
 
 const EPIPE: u32 = 32;

@@ -1,8 +1,9 @@
 //! The direction that carries requests.
 
 use super::{
-    Exchange, Gathered, Http1, Permit, State,
+    Exchange, Http1, Permit,
     body::{Body, Outcome},
+    half::{Gathered, State},
     head::{self, Fields, Method, RequestLine},
 };
 use crate::{

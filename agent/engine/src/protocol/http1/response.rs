@@ -1,8 +1,9 @@
 //! The direction that carries responses.
 
 use super::{
-    Gathered, Http1, Permit, State,
+    Http1, Permit,
     body::{Body, Outcome},
+    half::{Gathered, State},
     head::{self, Method},
 };
 use crate::{
