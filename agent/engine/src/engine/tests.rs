@@ -368,7 +368,10 @@ fn an_exec_makes_a_process_known_for_an_event_loop_a_new_one() {
         if exec {
             let header = RecordHeader { kind: kind::EXEC, ..RecordHeader::new_zeroed() };
             let record = ProcessRecord { header, tgid: 20, ..ProcessRecord::new_zeroed() };
-            engine.handle_record(record.as_bytes(), 1);
+            let mut record = record.as_bytes().to_vec();
+            // Empty areas for the file name, the arguments and the environment.
+            record.resize(record.len() + 8192, 0);
+            engine.handle_record(&record, 1);
         }
         for (time, record) in &records {
             engine.handle_record(record, *time);
