@@ -205,8 +205,9 @@ impl Engine {
             let Some((key, next)) = self.correlator.sockets.next_from(self.hand) else { return };
             self.hand = next;
             let Some(socket) = self.correlator.sockets.get_mut(key) else { return };
-            if socket.closed.is_none() && !core::mem::take(&mut socket.used) {
-                let id = socket.id;
+            let (id, used) = (socket.id, core::mem::take(&mut socket.used));
+            let attached = self.connections.get(&id).is_some_and(|attached| attached.socket == key);
+            if attached && !used {
                 self.correlator.counters.add(Counter::ConnectionsEvicted, 1);
                 self.detach(id, Unseen::Evicted, now);
                 return;
@@ -222,3 +223,7 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
+mod tests;

@@ -90,6 +90,8 @@ pub(crate) struct Exchange {
     pub(crate) first: Call,
     pub(crate) head: Option<Head>,
     pub(crate) header: Option<Box<Header>>,
+    /// Whether there is a trace header is known.
+    pub(crate) header_known: bool,
     pub(crate) status: Option<u16>,
     pub(crate) responding: bool,
     /// When the engine saw the request end: until a while later its other end may show.
@@ -109,10 +111,12 @@ pub(crate) struct Exchange {
     pub(crate) claim: Option<Claim>,
     /// Task voids at the start; see [`crate::correlate::ownership`].
     pub(crate) voids: u32,
-    /// Server: the task that read the request, and how many it had read then.
-    pub(crate) reader: Option<(Task, u64)>,
-    /// Server: what its reader called cannot be told from other work.
-    pub(crate) tainted: bool,
+    /// Server: the task that read the request.
+    pub(crate) reader: Option<Task>,
+    /// Server: reasons why what its reader called cannot be told from other work.
+    pub(crate) taints: u32,
+    /// Server: the request that its reader read before this one was known to be answered, and when.
+    pub(crate) overlap: Option<(Key<Exchange>, Time)>,
     /// Exchanges that look at this one for their own fate.
     pub(crate) dependents: SmallVec<[Key<Exchange>; 2]>,
     /// Exchanges that have not been given out and look at this one.
@@ -131,6 +135,7 @@ impl Exchange {
             first: *call,
             head: None,
             header: None,
+            header_known: false,
             status: None,
             responding: false,
             request_ended: None,
@@ -145,7 +150,8 @@ impl Exchange {
             claim: None,
             voids: 0,
             reader: None,
-            tainted: false,
+            taints: 0,
+            overlap: None,
             dependents: SmallVec::new(),
             references: 0,
         }
@@ -172,6 +178,11 @@ impl Exchange {
             Some(Fate::Traced(trace)) => Some(trace),
             Some(Fate::Excluded) | None => None,
         }
+    }
+
+    /// It is an exchange and will not be taken back: it has a response, or ended.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.responding || self.end.is_some()
     }
 
     /// The end is known to be one of the exchange, not of our knowledge of it.

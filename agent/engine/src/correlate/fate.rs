@@ -1,6 +1,9 @@
 //! The rules: which trace an exchange belongs to, and whose child it is in it.
 
-use super::{Correlator, header::{Context, Header}};
+use super::{
+    Correlator,
+    header::{Context, Header},
+};
 use crate::{
     event::Time,
     exchange::{Claim, Exchange, Fate, Key, Owner, Trace},
@@ -14,12 +17,12 @@ const SAMPLED: u8 = 1;
 const RANDOM: u8 = 2;
 
 impl Correlator {
-    /// The fate of an exchange, if nothing that may still change it is to come. `force`: with what is known
+    /// Sets the fate of an exchange, if nothing that may still change it is to come. `force`: with what is known
     /// now. `depth`: parents start before their children, so that a chain of them ends; yet it has a bound.
-    pub(super) fn fate(&mut self, key: Key<Exchange>, now: Time, force: bool, depth: u32) -> Option<Fate> {
+    pub(super) fn decide(&mut self, key: Key<Exchange>, now: Time, force: bool, depth: u32) -> Option<()> {
         let exchange = self.exchanges.get(key)?;
         if exchange.fate.is_some() {
-            return exchange.fate.clone();
+            return Some(());
         }
         // A header may come as long as the head is not complete.
         if exchange.head.is_none() && exchange.end.is_none() && !force {
@@ -37,6 +40,12 @@ impl Correlator {
             }
         };
         self.set_fate(key, fate);
+        Some(())
+    }
+
+    /// The fate of one that another looks at.
+    fn fate_of(&mut self, key: Key<Exchange>, now: Time, force: bool, depth: u32) -> Option<Fate> {
+        self.decide(key, now, force, depth.saturating_add(1))?;
         self.exchanges.get(key)?.fate.clone()
     }
 
@@ -45,7 +54,12 @@ impl Correlator {
         if let Some((client, span_id)) =
             exchange.pair.and_then(|pair| Some((pair, self.exchanges.get(pair)?.span_id)))
         {
-            let fate = self.fate(client, now, force, depth.saturating_add(1))?;
+            // What is no exchange after all is nobody's parent.
+            let certain = self.exchanges.get(client).is_none_or(Exchange::is_certain);
+            if !certain && !force {
+                return None;
+            }
+            let fate = self.fate_of(client, now, force, depth)?;
             let header = self.exchanges.get(key).and_then(|exchange| exchange.header.as_deref());
             return Some(match (fate, header.and_then(|header| Some((header, header.context?)))) {
                 (Fate::Excluded, _) => Fate::Excluded,
@@ -74,10 +88,13 @@ impl Correlator {
         let header = header?;
         match exchange.claim {
             Some(Claim::Forwarded(server)) => {
-                // Given out meanwhile at the latest; then it was late.
+                // What is no exchange after all is nobody's parent.
                 let Some(server) = self.exchanges.get(server) else {
                     return Some(Fate::Traced(continued(&header, context, None)));
                 };
+                if !server.is_certain() && !force {
+                    return None;
+                }
                 if server.excluded {
                     return Some(Fate::Excluded);
                 }
@@ -92,13 +109,27 @@ impl Correlator {
             }
             Some(Claim::Ambiguous) => self.ambiguous_fate(key, &header, context, force),
             Some(Claim::Made) | None => {
-                Some(Fate::Traced(continued(&header, context, header_parent(context))))
+                // Its owner may have lost the very header that was forwarded.
+                let doubt = match exchange.owner {
+                    Some(Owner::Exchange(owner)) => {
+                        self.exchanges.get(owner).is_some_and(|it| !it.header_known)
+                    }
+                    Some(Owner::Gone(_)) | None => false,
+                };
+                let parent = header_parent(context).filter(|_| !doubt);
+                Some(Fate::Traced(continued(&header, context, parent)))
             }
         }
     }
 
     /// Several requests that the process serves carry this header: only the reader rule can tell them apart.
-    fn ambiguous_fate(&mut self, key: Key<Exchange>, header: &Header, context: Context, force: bool) -> Option<Fate> {
+    fn ambiguous_fate(
+        &mut self,
+        key: Key<Exchange>,
+        header: &Header,
+        context: Context,
+        force: bool,
+    ) -> Option<Fate> {
         let exchange = self.exchanges.get(key)?;
         let mut parent = None;
         if let Some(Owner::Exchange(owner_key)) = exchange.owner
@@ -127,6 +158,8 @@ impl Correlator {
     ) -> Option<Fate> {
         let exchange = self.exchanges.get(key)?;
         let link = match exchange.owner {
+            // A header that was lost would have decided.
+            _ if !exchange.header_known => return Some(self.root(None, None)),
             None => return Some(self.root(header, None)),
             Some(Owner::Gone(link)) => Some(link),
             Some(Owner::Exchange(owner_key)) => {
@@ -144,7 +177,7 @@ impl Correlator {
                 }
                 let (span_id, late) =
                     (owner.span_id, owner.end.is_some_and(|end| exchange.first.enter >= end));
-                match self.fate(owner_key, now, force, depth.saturating_add(1))? {
+                match self.fate_of(owner_key, now, force, depth)? {
                     Fate::Excluded => return Some(Fate::Excluded),
                     Fate::Traced(trace) if !late => {
                         return Some(Fate::Traced(child(trace, span_id, LinkMethod::Reader)));
@@ -165,7 +198,7 @@ impl Correlator {
 
     /// The reader rule holds between these two.
     fn holds(&self, call: &Exchange, owner: &Exchange) -> bool {
-        !owner.tainted && owner.ended_for_certain() && self.ownership.holds(call.first.task)
+        owner.taints == 0 && owner.ended_for_certain() && self.ownership.holds(call.first.task)
     }
 
     fn continued_or_root(&mut self, header: Option<&Header>) -> Fate {

@@ -4,7 +4,8 @@
 //! one, and end the rule before a call is given out with a wrong parent (calls wait for their owner's end):
 //!
 //! * it reads a request while one that it read is unanswered: neither owns a call, and if the earlier one is
-//!   answered after all (so its answer was not just lost to us) the task **multiplexes** for good;
+//!   answered later than that (its answer was neither lost to us nor just recorded late, as one is that the
+//!   close of its connection completes) the task **multiplexes** for good;
 //! * the answer is written by another task: the threads of the **process are not tasks** for good;
 //! * a request ended without an answer: for a while its task may or may not still work on it (**doubt**).
 //!
@@ -39,8 +40,6 @@ struct State {
     current: Option<Current>,
     /// Requests read and not answered.
     unanswered: u32,
-    /// Requests read.
-    reads: u64,
     /// Times that it became unknown what the task works on.
     voids: u32,
     multiplexes: bool,
@@ -51,15 +50,16 @@ struct Current {
     exchange: Key<Exchange>,
     /// Set when it is given out, if calls may follow from it; and when it ended.
     gone: Option<(SpanLink, Time)>,
+    /// The task has begun to read another request: once this one is answered nothing follows from it.
+    superseded: bool,
 }
 
 /// What reading a request meant.
 pub(crate) struct Read {
-    /// How many requests the task has read.
-    pub(crate) number: u64,
-    pub(crate) tainted: bool,
-    /// This one is no longer the only one that its reader may work on.
-    pub(crate) taints: Option<Key<Exchange>>,
+    /// Reasons why the calls of its task cannot be told from others.
+    pub(crate) taints: u32,
+    /// The request that the task read before and has not answered, as far as is known.
+    pub(crate) overlaps: Option<Key<Exchange>>,
 }
 
 impl Ownership {
@@ -70,7 +70,7 @@ impl Ownership {
         if process.not_tasks || state.multiplexes {
             return None;
         }
-        let current = state.current.as_ref()?;
+        let current = state.current.as_ref().filter(|it| !it.superseded || state.unanswered > 0)?;
         let owner = match current.gone {
             None => Owner::Exchange(current.exchange),
             Some((link, end)) if start <= end.saturating_add(limit::FOLLOWS_MAX) => Owner::Gone(link),
@@ -81,25 +81,23 @@ impl Ownership {
 
     /// A task read a request.
     pub(crate) fn read(&mut self, task: Task, exchange: Key<Exchange>, time: Time) -> Read {
-        let Some(state) = self.state_or_new(task) else {
-            return Read { number: 0, tainted: true, taints: None };
-        };
-        state.reads = state.reads.saturating_add(1);
-        let busy = state.unanswered > 0;
-        let taints = state.current.take().filter(|_| busy).map(|current| current.exchange);
-        let tainted = busy || state.multiplexes || time < state.doubtful_until;
+        let Some(state) = self.state_or_new(task) else { return Read { taints: 1, overlaps: None } };
+        let former = state.current.replace(Current { exchange, gone: None, superseded: false });
+        let overlaps = former.filter(|_| state.unanswered > 0).map(|former| former.exchange);
+        let doubt = state.multiplexes || time < state.doubtful_until;
+        let taints = state.unanswered.saturating_add(u32::from(doubt));
         state.unanswered = state.unanswered.saturating_add(1);
-        state.current = Some(Current { exchange, gone: None });
-        Read { number: state.reads, tainted, taints }
+        Read { taints, overlaps }
     }
 
-    /// A request that a task read ended; `answered`: by a response that was seen to its end.
-    pub(crate) fn ended(&mut self, task: Task, read: u64, answered: bool, time: Time) {
+    /// A request that a task read ended; `answered`: by a response that was seen to its end; `overlapped`: and
+    /// only after the task had read another one.
+    pub(crate) fn ended(&mut self, task: Task, answered: bool, overlapped: bool, time: Time) {
         let Some(state) = self.state(task) else { return };
         state.unanswered = state.unanswered.saturating_sub(1);
         if !answered {
             state.doubtful_until = time.saturating_add(limit::DOUBT);
-        } else if state.reads != read {
+        } else if overlapped {
             state.multiplexes = true;
         }
     }
@@ -113,6 +111,13 @@ impl Ownership {
                 Some(link) => current.gone = Some(link),
                 None => state.current = None,
             }
+        }
+    }
+
+    /// A task begins to read a request that is not complete, and may never be.
+    pub(crate) fn begins(&mut self, task: Task) {
+        if let Some(current) = self.state(task).and_then(|state| state.current.as_mut()) {
+            current.superseded = true;
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Correlator, Wake, fate::peer_deadline};
 use crate::{
     counter::Counter,
     event::Time,
-    exchange::{Exchange, Fate, Key, Owner, Phase},
+    exchange::{Claim, Exchange, Fate, Key, Owner, Phase},
     limit,
     protocol::{Ending, Side},
     span::{SpanLink, attributes},
@@ -14,9 +14,11 @@ impl Correlator {
     /// Looks at every exchange for which something changed.
     pub(super) fn settle(&mut self, now: Time) {
         while let Some(key) = self.changed.pop() {
-            let Some(exchange) = self.exchanges.get(key).filter(|it| it.phase != Phase::Gone) else { continue };
+            let Some(exchange) = self.exchanges.get(key).filter(|it| it.phase != Phase::Gone) else {
+                continue;
+            };
             let waiting = exchange.phase == Phase::Waiting;
-            if self.fate(key, now, false, 0).is_some() && waiting && self.may_clamp(key, now) {
+            if self.decide(key, now, false, 0).is_some() && waiting && self.may_clamp(key, now) {
                 self.release(key, now);
             }
         }
@@ -30,10 +32,8 @@ impl Correlator {
         if let Some(socket) = self.sockets.get_mut(exchange.socket) {
             socket.forget(key);
         }
-        if let Some((task, read)) = exchange.reader {
-            let answered = exchange.ending.is_none() || matches!(exchange.ending, Some(Ending::Upgraded));
-            self.ownership.ended(task, read, answered, exchange.end.unwrap_or(now));
-        }
+        self.answered(key, now);
+        let Some(exchange) = self.exchanges.get(key) else { return };
         // Last in, first out: what looks at this one may need to before it is gone.
         self.changed.push(key);
         self.changed.extend(exchange.dependents.iter().copied());
@@ -45,6 +45,25 @@ impl Correlator {
             };
             let expires = exchange.ended.saturating_add(limit::OWNER_WAIT);
             self.deadlines.push(if first > now { first } else { expires }, Wake::Exchange(key));
+        }
+    }
+
+    /// A server exchange ended: what that says of its reader.
+    fn answered(&mut self, key: Key<Exchange>, now: Time) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let Some(task) = exchange.reader else { return };
+        let answered = matches!(exchange.ending, None | Some(Ending::Upgraded));
+        let end = exchange.end.unwrap_or(now);
+        // Answered before the next one was read, and only known to be now.
+        let in_turn = exchange.overlap.filter(|(_, read)| answered && end <= *read);
+        let overlapped = exchange.overlap.is_some() && in_turn.is_none();
+        self.ownership.ended(task, answered, overlapped, end);
+        if let Some((next, _)) = in_turn {
+            for key in [key, next] {
+                if let Some(exchange) = self.exchanges.get_mut(key) {
+                    exchange.taints = exchange.taints.saturating_sub(1);
+                }
+            }
         }
     }
 
@@ -64,7 +83,7 @@ impl Correlator {
 
     /// Gives out one that waits with what is known now.
     pub(super) fn force(&mut self, key: Key<Exchange>, now: Time) {
-        if self.fate(key, now, true, 0).is_some() {
+        if self.decide(key, now, true, 0).is_some() {
             self.release(key, now);
         }
         self.settle(now);
@@ -99,7 +118,9 @@ impl Correlator {
 
     /// The end of the client that a server span is clamped into is known, or will not be in time.
     fn may_clamp(&self, key: Key<Exchange>, now: Time) -> bool {
-        let Some(exchange) = self.exchanges.get(key).filter(|it| it.side == Side::Server) else { return true };
+        let Some(exchange) = self.exchanges.get(key).filter(|it| it.side == Side::Server) else {
+            return true;
+        };
         let client = exchange.pair.and_then(|pair| self.exchanges.get(pair));
         client.is_none_or(|client| client.end.is_some())
             || now >= exchange.ended.saturating_add(limit::PEER_WAIT)
@@ -162,8 +183,8 @@ impl Correlator {
         if let Some(socket) = self.sockets.get_mut(exchange.socket) {
             socket.forget(key);
         }
-        if let Some((task, read)) = exchange.reader {
-            self.ownership.ended(task, read, false, now);
+        if let Some(task) = exchange.reader {
+            self.ownership.ended(task, false, false, now);
         }
         self.accounting.open = self.accounting.open.saturating_sub(1);
         self.accounting.retracted = self.accounting.retracted.saturating_add(1);
@@ -180,7 +201,7 @@ impl Correlator {
         let Some(exchange) = self.exchanges.get(key) else { return };
         self.kept_text = self.kept_text.saturating_sub(exchange.head.as_ref().map_or(0, |head| head.size()));
         self.peers.released(exchange.socket, exchange.position, key);
-        if let Some((task, _)) = exchange.reader {
+        if let Some(task) = exchange.reader {
             let link = link.map(|link| (link, exchange.end.unwrap_or(now)));
             self.ownership.given_out(task, key, link);
         }
@@ -188,6 +209,10 @@ impl Correlator {
         let owner = match exchange.owner {
             Some(Owner::Exchange(owner)) => Some(owner),
             Some(Owner::Gone(_)) | None => None,
+        };
+        let claimed = match exchange.claim {
+            Some(Claim::Forwarded(server) | Claim::Late(server)) => Some(server),
+            Some(Claim::Ambiguous | Claim::Made) | None => None,
         };
         let client = exchange.pair.filter(|_| exchange.side == Side::Server);
         let (socket, side, tgid) = (exchange.socket, exchange.side, exchange.tgid);
@@ -199,7 +224,7 @@ impl Correlator {
                 self.carriers.remove(&(tgid, context));
             }
         }
-        for target in owner.into_iter().chain(client) {
+        for target in owner.into_iter().chain(claimed).chain(client) {
             self.let_go(target);
         }
         if let Some(found) = self.sockets.get_mut(socket) {

@@ -66,6 +66,9 @@ impl Socket {
 
     /// Takes what an open record says; a later one may know more.
     pub(crate) fn update(&mut self, open: &Open, own: bool) {
+        // Sequence numbers that become known later do not change what the positions before were counted from.
+        let first = self.local.is_none();
+        self.true_positions |= open.from_opening || (first && open.sequence.is_some());
         self.opened = self.opened.min(open.time);
         self.netns = open.netns;
         self.local = Some(open.local.clone());
@@ -73,7 +76,6 @@ impl Socket {
         self.remote_text = None;
         self.sequence = open.sequence.or(self.sequence);
         self.peer_sock = open.peer_sock.or(self.peer_sock);
-        self.true_positions |= open.from_opening || open.sequence.is_some();
         self.own |= own;
     }
 

@@ -8,23 +8,31 @@ const CREDENTIALS: &str = "REDACTED:REDACTED@";
 pub(super) fn url(scheme: &[u8], authority: &[u8], rest: &[u8]) -> String {
     let host = after_credentials(authority);
     let mut url = String::with_capacity(
-        [scheme.len(), CREDENTIALS.len(), host.len(), rest.len(), 3].into_iter().fold(0, usize::saturating_add),
+        [scheme.len(), CREDENTIALS.len(), host.len(), rest.len(), 3]
+            .into_iter()
+            .fold(0, usize::saturating_add),
     );
-    url.push_str(&String::from_utf8_lossy(scheme));
+    push(&mut url, scheme);
     url.push_str("://");
     if host.len() != authority.len() {
         url.push_str(CREDENTIALS);
     }
-    url.push_str(&String::from_utf8_lossy(host));
-    url.push_str(&text_of(rest));
+    push(&mut url, host);
+    push(&mut url, rest);
     url
 }
 
-/// A text from the wire, as it may be shown. A target that holds a URL with credentials loses them too.
+/// A text from the wire, as it may be shown.
 pub(super) fn text(bytes: &[u8]) -> String {
-    text_of(bytes).into_owned()
+    match str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+    }
 }
 
-fn text_of(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+fn push(url: &mut String, bytes: &[u8]) {
+    match str::from_utf8(bytes) {
+        Ok(text) => url.push_str(text),
+        Err(_) => url.push_str(&String::from_utf8_lossy(bytes)),
+    }
 }

@@ -149,6 +149,25 @@ fn after_a_request_without_an_answer_the_task_is_in_doubt() {
 }
 
 #[test]
+fn an_answer_that_its_connections_close_completes_later_is_no_overlap() {
+    let mut world = World::new();
+    let (one, two, down) = (world.elsewhere(), world.elsewhere(), world.elsewhere());
+    for _ in 0..2 {
+        let first = world.read(one, T);
+        let call = world.call(T);
+        world.watch(one, |out| out.response_started(first.number, &call));
+        let second = world.read(two, T);
+        let sent = world.send(down, T);
+        world.watch(one, |out| out.response_ended(first.number, 0, &call));
+        world.answer(sent, T);
+        world.answer(second, T);
+        let spans = world.all();
+        let last = servers(&spans).into_iter().max_by_key(|span| span.start).unwrap();
+        is_child(clients(&spans)[0], last, LinkMethod::Reader);
+    }
+}
+
+#[test]
 fn an_answer_by_another_task_ends_the_rule_for_the_process() {
     let mut world = World::new();
     let (up, down) = (world.elsewhere(), world.elsewhere());
@@ -186,6 +205,20 @@ fn a_call_after_the_answer_is_a_link_and_no_child() {
         assert_eq!(client.links.len(), 1);
         assert_eq!((client.links[0].span_id, client.links[0].trace_id), (server.span_id, server.trace_id));
     }
+}
+
+#[test]
+fn the_next_request_of_a_task_does_not_take_the_link_away() {
+    let mut world = World::new();
+    let (up, down) = (world.elsewhere(), world.elsewhere());
+    let read = world.read(up, T);
+    world.answer(read, T);
+    let sent = world.send(down, T);
+    world.answer(sent, T);
+    let next = world.read(up, T);
+    world.answer(next, T);
+    let spans = world.all();
+    assert_eq!(clients(&spans)[0].links.len(), 1);
 }
 
 #[test]
