@@ -1,6 +1,7 @@
 //! The workloads themselves, untraced: a fault here is none of Spandrel.
 
 use acceptance::{
+    demo::Services,
     http::{Address, get},
     load::{self, Load},
     process::Process,
@@ -60,6 +61,11 @@ fn the_load_generator_counts_every_response() {
             server.process.log()
         );
     }
+}
+
+#[test]
+fn the_services_of_the_demo_answer() {
+    Services::start().order();
 }
 
 fn through(server: &Server) {

@@ -42,6 +42,8 @@ pub fn binary() -> PathBuf {
 /// What an agent is started with.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// The program, if not the one that [`binary`] finds.
+    pub binary: Option<PathBuf>,
     /// Processes it selects; with `select` empty too, every process.
     pub pids: Vec<u32>,
     /// Further selectors, in the configuration's YAML.
@@ -93,6 +95,7 @@ pub struct Finished {
     pub status: ExitStatus,
     pub spans: Vec<Span>,
     pub counters: Value,
+    pub stdout: String,
     pub log: String,
 }
 
@@ -100,7 +103,7 @@ impl Agent {
     /// Starts it and waits until every probe is attached.
     pub fn start(options: &Options) -> Self {
         let directory = TempDir::new();
-        let mut command = Command::new(binary());
+        let mut command = Command::new(options.binary.clone().unwrap_or_else(binary));
         command.arg("agent").arg("--config").arg(directory.write("spandrel.yaml", &options.config()));
         for export in &options.exports {
             command.arg("--export").arg(export);
@@ -167,8 +170,13 @@ impl Agent {
     pub fn stop(mut self) -> Finished {
         self.process.signal(libc::SIGTERM);
         let status = self.process.wait(STOP);
-        let finished =
-            Finished { status, spans: self.spans(), counters: self.counters(), log: self.process.log() };
+        let finished = Finished {
+            status,
+            spans: self.spans(),
+            counters: self.counters(),
+            stdout: self.process.stdout(),
+            log: self.process.log(),
+        };
         assert!(status.success(), "the agent ended with {status} after SIGTERM\n{}", finished.log);
         finished
     }
