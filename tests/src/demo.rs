@@ -14,7 +14,7 @@ use crate::{
     workload_file,
 };
 
-/// The whole trace of one request to A; `E` is named by its program, because nginx overwrites its environment.
+/// The whole trace of one request to A. E is called by its program: nginx overwrites the environment it was given.
 pub const TREE: &str = "
     A-python server GET /order
       A-python client GET /stock
@@ -24,7 +24,7 @@ pub const TREE: &str = "
           B-java client GET /users
             D-node server GET /users
       A-python client GET /prices
-        E-nginx server GET /prices
+        nginx server GET /prices
 ";
 
 /// The running services.

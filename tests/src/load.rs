@@ -9,7 +9,7 @@ use std::{
 
 use crate::http::{Address, Stream};
 
-/// What to send. In `target`, `{n}` becomes the request's number.
+/// What to send. In `target`, `{status}` becomes the status expected and `{n}` the request's number.
 #[derive(Clone, Debug)]
 pub struct Load {
     pub address: Address,
@@ -26,8 +26,8 @@ pub struct Load {
     pub rate: Option<u64>,
     /// A `traceparent` made by hand on each request, its ids from the request's number.
     pub traceparent: bool,
-    /// The status every response must have.
-    pub expect: u16,
+    /// The statuses that responses must have, taken in turn.
+    pub expect: Vec<u16>,
 }
 
 impl Load {
@@ -42,7 +42,7 @@ impl Load {
             pipeline: 1,
             rate: None,
             traceparent: false,
-            expect: 200,
+            expect: vec![200],
         }
     }
 }
@@ -72,6 +72,16 @@ pub fn made_ids(number: u64) -> (String, String) {
 /// The method of request `number`.
 pub fn method(load: &Load, number: u64) -> &str {
     &load.methods[(number % load.methods.len() as u64) as usize]
+}
+
+/// The status that the response to request `number` must have.
+pub fn status(load: &Load, number: u64) -> u16 {
+    load.expect[(number % load.expect.len() as u64) as usize]
+}
+
+/// The target of request `number`.
+pub fn target(load: &Load, number: u64) -> String {
+    load.target.replace("{status}", &status(load, number).to_string()).replace("{n}", &number.to_string())
 }
 
 /// Sends it all; returns when the last response is in.
@@ -137,20 +147,15 @@ fn exchange(
         compose(load, number, request);
     }
     wire.stream.write_all(request)?;
-    numbers.into_iter().try_for_each(|number| wire.response(load.expect, method(load, number) == "HEAD"))
+    numbers
+        .into_iter()
+        .try_for_each(|number| wire.response(status(load, number), method(load, number) == "HEAD"))
 }
 
 fn compose(load: &Load, number: u64, request: &mut Vec<u8>) {
     request.extend_from_slice(method(load, number).as_bytes());
     request.push(b' ');
-    match load.target.split_once("{n}") {
-        Some((before, after)) => {
-            request.extend_from_slice(before.as_bytes());
-            request.extend_from_slice(number.to_string().as_bytes());
-            request.extend_from_slice(after.as_bytes());
-        }
-        None => request.extend_from_slice(load.target.as_bytes()),
-    }
+    request.extend_from_slice(target(load, number).as_bytes());
     request.extend_from_slice(b" HTTP/1.1\r\nHost: test\r\n");
     if matches!(method(load, number), "POST" | "PUT" | "PATCH") {
         request.extend_from_slice(b"Content-Length: 4\r\n");

@@ -109,8 +109,8 @@ impl Process {
 
     /// Sends a signal to the process alone.
     pub fn signal(&self, signal: i32) {
-        // SAFETY: the child has not been reaped while `status` is none, so the pid is its own.
         if self.status.is_none() {
+            // SAFETY: the child has not been reaped while `status` is none, so the pid is its own.
             unsafe { libc::kill(self.pid().cast_signed(), signal) };
         }
     }

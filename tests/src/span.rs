@@ -84,14 +84,16 @@ impl Span {
         target.split('?').next().unwrap_or_default().to_owned()
     }
 
-    /// Service, kind, method and path: what a span is, without ids and times.
+    /// Service, kind, method and path: what a span is, without ids and times. A service that nobody named is
+    /// called by its program.
     pub fn label(&self) -> String {
         let kind = match self.kind {
             Kind::Server => "server",
             Kind::Client => "client",
             Kind::Other => "other",
         };
-        format!("{} {kind} {} {}", self.service(), self.method(), self.path())
+        let service = self.service().trim_start_matches("unknown_service:");
+        format!("{service} {kind} {} {}", self.method(), self.path())
     }
 }
 

@@ -93,7 +93,10 @@ struct Tail {
 #[derive(Debug)]
 pub struct Finished {
     pub status: ExitStatus,
+    /// The spans asked for.
     pub spans: Vec<Span>,
+    /// Every span that was exported.
+    pub all: Vec<Span>,
     pub counters: Value,
     pub stdout: String,
     pub log: String,
@@ -145,21 +148,26 @@ impl Agent {
         read
     }
 
-    /// Waits until at least so many spans of a token have been exported, then stops the agent, which flushes what
-    /// else there is: so one span too many is seen as well as one too few.
-    pub fn finish(mut self, token: &str, expected: usize) -> Finished {
-        let enough = poll(LONG, || {
+    /// [`Self::finish_where`] for the spans whose target contains the token of a test.
+    pub fn finish(self, token: &str, expected: usize) -> Finished {
+        self.finish_where(expected, |span| span.target().contains(token))
+    }
+
+    /// Waits until at least so many such spans have been exported, then stops the agent, which flushes what else
+    /// there is: so one span too many is seen as well as one too few.
+    pub fn finish_where(mut self, expected: usize, such: impl Fn(&Span) -> bool) -> Finished {
+        poll(LONG, || {
             let ended = self.process.try_wait().is_some();
-            (ended || self.count_of(token) >= expected).then_some(())
+            (ended || self.read().spans.iter().filter(|span| such(span)).count() >= expected).then_some(())
         });
         let mut finished = self.stop();
-        let all = finished.spans.len();
-        finished.spans.retain(|span| span.target().contains(token));
+        finished.spans.retain(such);
         assert!(
-            enough.is_some() && finished.spans.len() == expected,
-            "expected {expected} spans, found {} (of {all} in all)\n{}\ncounters: {:#}\n{}",
+            finished.spans.len() == expected,
+            "expected {expected} spans, found {} (of {} in all)\n{}\ncounters: {:#}\n{}",
             finished.spans.len(),
-            brief(&finished.spans),
+            finished.all.len(),
+            brief(if finished.spans.is_empty() { &finished.all } else { &finished.spans }),
             finished.counters,
             finished.log
         );
@@ -173,6 +181,7 @@ impl Agent {
         let finished = Finished {
             status,
             spans: self.spans(),
+            all: self.spans(),
             counters: self.counters(),
             stdout: self.process.stdout(),
             log: self.process.log(),
@@ -211,9 +220,10 @@ pub fn assert_accounted(counters: &Value) {
     let seen =
         accounting["exchanges_seen"].as_u64().unwrap_or_else(|| panic!("no exchanges_seen: {counters:#}"));
     for (name, destination) in destinations {
-        let number = |holder: &Value, key: &str| match &holder[key] {
-            Value::Object(reasons) => reasons.values().filter_map(Value::as_u64).sum(),
-            other => other.as_u64().unwrap_or_default(),
+        // A number, or numbers by reason.
+        let number = |holder: &Value, key: &str| match holder[key].as_object() {
+            Some(reasons) => reasons.values().filter_map(Value::as_u64).sum(),
+            None => holder[key].as_u64().unwrap_or_default(),
         };
         let engine: u64 = ["open", "sampled_out", "excluded", "retracted", "dropped"]
             .map(|key| number(accounting, key))

@@ -31,7 +31,7 @@ fn main() -> anyhow::Result<ExitCode> {
             "methods" => load.methods = value.split(',').map(str::to_owned).collect(),
             "reconnect" => load.reconnect = value.parse()?,
             "traceparent" => load.traceparent = value.parse()?,
-            "expect" => load.expect = value.parse()?,
+            "expect" => load.expect = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
             _ => bail!("unknown setting {key:?}"),
         }
     }
