@@ -3,6 +3,7 @@
 //! Everything that fails here panics with what was expected and the log of the program concerned: the
 //! users are tests, the demo and the benchmark. Every wait is for a condition, and has a bound.
 
+pub mod bench;
 pub mod demo;
 pub mod http;
 pub mod load;

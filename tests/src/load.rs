@@ -22,6 +22,8 @@ pub struct Load {
     pub methods: Vec<String>,
     /// Requests written at once before their responses are read.
     pub pipeline: u64,
+    /// Ends earlier, after this time.
+    pub duration: Option<Duration>,
     /// Requests a second over all connections; none: as fast as they go.
     pub rate: Option<u64>,
     /// A `traceparent` made by hand on each request, its ids from the request's number.
@@ -40,6 +42,7 @@ impl Load {
             reconnect: false,
             methods: vec!["GET".to_owned()],
             pipeline: 1,
+            duration: None,
             rate: None,
             traceparent: false,
             expect: vec![200],
@@ -107,7 +110,7 @@ fn worker(load: &Load, next: &AtomicU64, start: Instant) -> Outcome {
     let mut request = Vec::new();
     loop {
         let first = next.fetch_add(load.pipeline, Ordering::Relaxed);
-        if first >= load.requests {
+        if first >= load.requests || load.duration.is_some_and(|duration| start.elapsed() >= duration) {
             return outcome;
         }
         if let Some(rate) = load.rate {

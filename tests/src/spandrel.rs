@@ -103,15 +103,24 @@ pub struct Finished {
 }
 
 impl Agent {
-    /// Starts it and waits until every probe is attached.
+    /// Starts it, spans exported for the harness to read, and waits until every probe is attached.
     pub fn start(options: &Options) -> Self {
+        Self::start_with(options, true)
+    }
+
+    /// Starts it with the exports of the options alone.
+    pub fn start_without_spans(options: &Options) -> Self {
+        Self::start_with(options, false)
+    }
+
+    fn start_with(options: &Options, spans: bool) -> Self {
         let directory = TempDir::new();
         let mut command = Command::new(options.binary.clone().unwrap_or_else(binary));
         command.arg("agent").arg("--config").arg(directory.write("spandrel.yaml", &options.config()));
-        for export in &options.exports {
+        let json = spans.then(|| format!("json={}", directory.path().join("spans.jsonl").display()));
+        for export in options.exports.iter().chain(&json) {
             command.arg("--export").arg(export);
         }
-        command.arg("--export").arg(format!("json={}", directory.path().join("spans.jsonl").display()));
         command.env("SPANDREL_STATUS", directory.path().join("status.json"));
         command.envs(options.environment.iter().map(|(key, value)| (key, value)));
         let mut process = Process::start("spandrel agent", &mut command);

@@ -8,6 +8,7 @@
 use std::{
     io::{Write, stdin, stdout},
     process::ExitCode,
+    time::Duration,
 };
 
 use acceptance::{http::Address, load};
@@ -27,6 +28,7 @@ fn main() -> anyhow::Result<ExitCode> {
             "requests" => load.requests = value.parse()?,
             "connections" => load.connections = value.parse()?,
             "pipeline" => load.pipeline = value.parse()?,
+            "seconds" => load.duration = Some(Duration::from_secs_f64(value.parse()?)),
             "rate" => load.rate = Some(value.parse()?),
             "methods" => load.methods = value.split(',').map(str::to_owned).collect(),
             "reconnect" => load.reconnect = value.parse()?,
