@@ -1,6 +1,7 @@
 //! The workloads themselves, untraced: a fault here is none of Spandrel.
 
 use acceptance::{
+    alone,
     demo::Services,
     http::{Address, get},
     load::{self, Load},
@@ -10,6 +11,7 @@ use acceptance::{
 
 #[test]
 fn every_application_answers_and_makes_calls() {
+    let _machine = alone();
     let back = nginx(Family::Tcp);
     for language in [Language::Python, Language::Java, Language::Go, Language::Node, Language::Ruby] {
         let server = application(language, Family::Tcp, "app");
@@ -19,6 +21,7 @@ fn every_application_answers_and_makes_calls() {
 
 #[test]
 fn applications_and_proxies_answer_over_unix_sockets() {
+    let _machine = alone();
     let back = application(Language::Python, Family::Unix, "back");
     for language in [Language::Python, Language::Go, Language::Node] {
         let server = application(language, Family::Unix, "app");
@@ -35,6 +38,7 @@ fn applications_and_proxies_answer_over_unix_sockets() {
 
 #[test]
 fn proxies_reach_a_backend_over_tcp() {
+    let _machine = alone();
     let back = application(Language::Go, Family::Tcp, "back");
     for kind in [Proxy::Nginx, Proxy::HaProxy, Proxy::Apache] {
         through(&proxy(kind, Family::Tcp, &back.address));
@@ -43,6 +47,7 @@ fn proxies_reach_a_backend_over_tcp() {
 
 #[test]
 fn the_load_generator_counts_every_response() {
+    let _machine = alone();
     let server = nginx(Family::Tcp);
     for (reconnect, pipeline) in [(false, 1), (true, 1), (false, 5)] {
         let methods = ["GET", "HEAD", "POST"].map(str::to_owned).to_vec();
@@ -65,6 +70,7 @@ fn the_load_generator_counts_every_response() {
 
 #[test]
 fn the_services_of_the_demo_answer() {
+    let _machine = alone();
     Services::start().order();
 }
 

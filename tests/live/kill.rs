@@ -12,17 +12,18 @@ use acceptance::{
 
 #[test]
 fn killing_the_agent_under_load_fails_no_request_of_nginx() {
-    kill(&nginx(Family::Tcp), 100_000);
+    kill(|| nginx(Family::Tcp), 100_000);
 }
 
 #[test]
 fn killing_the_agent_under_load_fails_no_request_of_a_python_server() {
-    kill(&application(Language::Python, Family::Tcp, "server"), 5_000);
+    kill(|| application(Language::Python, Family::Tcp, "server"), 5_000);
 }
 
 /// The sender is traced too: it is this process.
-fn kill(server: &Server, requests: u64) {
+fn kill(start: fn() -> Server, requests: u64) {
     let _machine = live!();
+    let server = start();
     let token = token();
     let mut options = Options::only([&server.process]);
     options.pids.push(std::process::id());

@@ -5,11 +5,7 @@
 mod measure;
 mod report;
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use serde_json::Value;
 
@@ -30,9 +26,8 @@ const CONNECTIONS: u64 = 8;
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub spandrel: PathBuf,
-    /// This program, which also is the load's sink and the unselected process.
+    /// This program, which also is the load, the collector and the unselected process.
     pub program: PathBuf,
-    pub load: PathBuf,
     pub rounds: u32,
     pub seconds: u64,
 }
@@ -118,7 +113,7 @@ impl Tracing {
         let endpoint = sink.stdout().trim().trim_start_matches("listening on ").to_owned();
         let agent = Agent::start_without_spans(&Options {
             binary: Some(plan.spandrel.clone()),
-            select: vec![format!("{{exe: {:?}}}", plan.load)],
+            select: vec![format!("{{command_line: {:?}}}", format!("{} --load", plan.program.display()))],
             exports: vec!["otlp".to_owned()],
             environment: vec![("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), endpoint)],
             ..Options::only([&server.process])
@@ -132,8 +127,12 @@ fn sample(plan: &Plan, pace: Pace, traced: bool, statistics: bool) -> Sample {
     let workers: Vec<u32> = server.process.pids();
     let tracing = traced.then(|| Tracing::start(plan, &server));
     let _statistics = statistics.then(measure::Statistics::on);
-    let mut command = Command::new(&plan.load);
-    command.arg(server.address.to_string()).arg("/file").arg(format!("connections={CONNECTIONS}"));
+    let mut command = Command::new(&plan.program);
+    command
+        .arg("--load")
+        .arg(server.address.to_string())
+        .arg("/file")
+        .arg(format!("connections={CONNECTIONS}"));
     command.args(["requests=1000000000".to_owned(), format!("seconds={}", plan.seconds)]);
     if pace == Pace::Fixed {
         command.arg(format!("rate={RATE}"));
@@ -213,9 +212,4 @@ fn bystander(plan: &Plan, traced: bool) -> (f64, f64) {
     let output = process.stdout();
     let mut numbers = output.split_whitespace().map(|number| number.parse().expect("nanoseconds"));
     (numbers.next().expect("getppid"), numbers.next().expect("read"))
-}
-
-/// The load generator beside this program.
-pub fn beside(program: &Path, name: &str) -> PathBuf {
-    program.with_file_name(name)
 }

@@ -30,6 +30,11 @@ static SERIAL: Mutex<()> = Mutex::new(());
 static UNIQUE: AtomicU32 = AtomicU32::new(0);
 
 /// Live tests load one machine and one kernel: one at a time.
+pub fn alone() -> MutexGuard<'static, ()> {
+    SERIAL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// [`alone`], where there is something to trace with.
 ///
 /// Says no on a kernel that cannot be traced at all, and fails where only the privileges are missing: a test
 /// that skips on a capable kernel would hide that nothing was tested.
@@ -40,7 +45,7 @@ pub fn live() -> Option<MutexGuard<'static, ()>> {
         eprintln!("SKIPPED: this kernel has no /sys/kernel/btf/vmlinux, spandrel does not support it");
         return None;
     }
-    Some(SERIAL.lock().unwrap_or_else(PoisonError::into_inner))
+    Some(alone())
 }
 
 /// A name that no other test and no other run on this machine uses: tests put it into paths and find their spans by it.

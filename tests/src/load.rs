@@ -1,5 +1,7 @@
 //! Load: so many requests over so many connections, every response checked.
 
+pub mod command;
+
 use std::{
     io::{self, Read, Write},
     sync::atomic::{AtomicU64, Ordering},

@@ -62,11 +62,10 @@ impl Pair {
 
     /// Connections from the client to `VIRTUAL:80` reach the server's port instead.
     pub fn translate(&self, port: u16) {
-        let rules = format!(
-            "add table ip spandrel; add chain ip spandrel out {{ type nat hook output priority -100; }}; \
-             add rule ip spandrel out ip daddr {VIRTUAL} tcp dport 80 dnat to {SERVER}:{port}"
-        );
-        output("nft", self.client.command("nft").arg(rules));
+        let target = format!("{SERVER}:{port}");
+        let mut iptables = self.client.command("iptables");
+        iptables.args(["-t", "nat", "-A", "OUTPUT", "-d", VIRTUAL, "-p", "tcp", "--dport", "80"]);
+        output("iptables", iptables.args(["-j", "DNAT", "--to-destination", &target]));
     }
 }
 

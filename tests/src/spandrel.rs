@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Loading and verifying all programs, on an emulated machine too.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 /// `spandrel` flushes within 5 s of SIGTERM; the rest is for a loaded machine.
 const STOP: Duration = Duration::from_secs(10);
 

@@ -1,7 +1,7 @@
 //! The benchmark: `bench [--spandrel PATH] [--rounds N] [--seconds N] [--output FILE]`.
 //!
 //! Writes the page (default `docs/benchmarks.md`) and prints it. Exit status 1 if a requirement is missed.
-//! `--sink` and `--unselected` are the processes that it starts of itself.
+//! `--load`, `--sink` and `--unselected` are the processes that it starts of itself.
 
 #![expect(clippy::print_stdout, reason = "a command line program")]
 
@@ -15,15 +15,14 @@ use std::{
 };
 
 use acceptance::{
-    bench::{self, Plan, beside, report},
+    bench::{self, Plan, report},
     http::Connection,
 };
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 
 fn main() -> anyhow::Result<ExitCode> {
     let program = std::env::current_exe()?;
-    let mut plan =
-        Plan { spandrel: PathBuf::new(), load: beside(&program, "load"), program, rounds: 3, seconds: 10 };
+    let mut plan = Plan { spandrel: PathBuf::new(), program, rounds: 3, seconds: 10 };
     let mut page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks.md");
     let mut spandrel = None;
     let mut arguments = std::env::args().skip(1);
@@ -31,6 +30,7 @@ fn main() -> anyhow::Result<ExitCode> {
         let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
         match argument.as_str() {
             "--sink" => return discard().map(|()| ExitCode::SUCCESS),
+            "--load" => return acceptance::load::command::main(&arguments.collect::<Vec<_>>()),
             "--unselected" => {
                 let (getppid, read) = bench::unselected();
                 println!("{getppid} {read}");
@@ -43,7 +43,6 @@ fn main() -> anyhow::Result<ExitCode> {
             _ => bail!("unknown argument {argument:?}"),
         }
     }
-    ensure!(plan.load.exists(), "{} is missing: build all binaries of `acceptance`", plan.load.display());
     plan.spandrel = spandrel.unwrap_or_else(acceptance::spandrel::binary);
     let results = bench::run(&plan, |step| eprintln!("{step}"));
     let (text, missed) = report(&plan, &results);
