@@ -13,6 +13,7 @@ pub mod sink;
 pub mod span;
 pub mod spandrel;
 pub mod tree;
+pub mod variation;
 pub mod wait;
 pub mod workload;
 
