@@ -64,3 +64,32 @@ fn exact(reconnect: bool) {
     }
     assert_eq!(finished.all.len(), REQUESTS as usize, "spans of requests that nobody made");
 }
+
+/// What the collector cannot be given is counted as dropped, by reason; the other destination has all of it, and the
+/// agent's memory has a bound.
+#[test]
+fn a_collector_that_is_away_is_accounted_for() {
+    let _machine = live!();
+    let server = nginx(Family::Tcp);
+    let nobody = format!("http://127.0.0.1:{}", acceptance::free_port());
+    let agent = Agent::start(&Options {
+        exports: vec!["otlp".to_owned()],
+        environment: vec![("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), nobody)],
+        ..Options::only([&server.process])
+    });
+    let token = token();
+    let load = Load {
+        requests: 2 * REQUESTS,
+        connections: 4,
+        rate: Some(10_000),
+        ..Load::new(server.address.clone(), &format!("/{token}/{{n}}"))
+    };
+    let outcome = load::run(&load);
+    assert!(outcome.failed.is_empty(), "{:?}", outcome.failed.first());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.process.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kilobytes < 60 << 10, "{kilobytes} kB of anonymous memory with the collector away");
+    let finished = agent.finish(&token, 2 * REQUESTS as usize);
+    assert_accounted(&finished.counters);
+}

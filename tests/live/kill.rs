@@ -4,7 +4,7 @@ use std::thread;
 
 use acceptance::{
     load::{self, Load},
-    spandrel::{Agent, Options},
+    spandrel::{Agent, Options, assert_accounted},
     token,
     wait::{LONG, wait_until},
     workload::{Family, Language, Server, application, nginx},
@@ -45,4 +45,24 @@ fn kill(start: fn() -> Server, requests: u64) {
         &outcome.failed[..outcome.failed.len().min(5)],
         server.process.log()
     );
+}
+
+#[test]
+fn the_agent_ends_in_good_order_under_load() {
+    let _machine = live!();
+    let server = nginx(Family::Tcp);
+    let token = token();
+    let load = Load {
+        requests: 200_000,
+        connections: 8,
+        ..Load::new(server.address.clone(), &format!("/{token}/{{n}}"))
+    };
+    let agent = Agent::start(&Options::only([&server.process]));
+    let outcome = thread::scope(|scope| {
+        let sender = scope.spawn(|| load::run(&load));
+        wait_until("the load is traced", LONG, || agent.count_of(&token) > 100);
+        assert_accounted(&agent.stop().counters);
+        sender.join().expect("the load panicked")
+    });
+    assert!(outcome.failed.is_empty(), "{:?}", outcome.failed.first());
 }

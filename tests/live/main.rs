@@ -23,6 +23,7 @@ macro_rules! live {
     };
 }
 
+mod doctor;
 mod exact;
 mod harness;
 mod kill;
