@@ -13,7 +13,7 @@ use self::measure::{Sampler, bpf_time, cpu_time};
 pub use self::{measure::unselected, report::report};
 use crate::{
     process::Process,
-    spandrel::{Agent, Options, counter},
+    spandrel::{Agent, Options, Running, counter},
     wait::{LONG, poll},
     workload::{Family, Server, nginx},
 };
@@ -73,11 +73,16 @@ pub struct Results {
     pub statistics: Vec<Sample>,
     /// Nanoseconds of a getppid call and of a file read in a process that is not selected, untraced and traced.
     pub unselected: [Vec<(f64, f64)>; 2],
+    /// Milliseconds from the launch of `spandrel run -- curl` to its first span.
+    pub first_span: Vec<f64>,
+    /// Size of the program, bytes.
+    pub size: u64,
 }
 
 /// Measures; `progress` is told what is done next.
 pub fn run(plan: &Plan, progress: impl Fn(&str)) -> Results {
-    let mut results = Results::default();
+    let size = std::fs::metadata(&plan.spandrel).map_or(0, |file| file.len());
+    let mut results = Results { size, ..Results::default() };
     for round in 1..=plan.rounds {
         for traced in [false, true] {
             let state = if traced { "traced" } else { "untraced" };
@@ -95,6 +100,7 @@ pub fn run(plan: &Plan, progress: impl Fn(&str)) -> Results {
             plan.rounds
         ));
         results.statistics.push(sample(plan, Pace::Saturated, true, true));
+        results.first_span.push(first_span(plan));
     }
     results
 }
@@ -200,6 +206,17 @@ fn lost(counters: &Value) -> Vec<(String, u64)> {
     }
     lost.retain(|(_, count)| *count > 0);
     lost
+}
+
+fn first_span(plan: &Plan) -> f64 {
+    let server = nginx(Family::Tcp);
+    let url = format!("http://{}/", server.address);
+    let launch = Instant::now();
+    let running = Running::start_by(&plan.spandrel, &["curl", "-sS", &url]);
+    let found = poll(LONG, || running.has_spans().then(|| launch.elapsed()));
+    let found = found.unwrap_or_else(|| panic!("`run -- curl` made no span\n{}", running.process.log()));
+    running.finish();
+    found.as_secs_f64() * 1e3
 }
 
 /// A process that is not selected, while nginx is.

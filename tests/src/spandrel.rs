@@ -265,13 +265,23 @@ pub struct Running {
 impl Running {
     /// Starts `spandrel run -- COMMAND`, spans to a file.
     pub fn start(command: &[&str]) -> Self {
+        Self::start_by(&binary(), command)
+    }
+
+    /// The same, with the program given.
+    pub fn start_by(binary: &Path, command: &[&str]) -> Self {
         let directory = TempDir::new();
-        let mut spandrel = Command::new(binary());
+        let mut spandrel = Command::new(binary);
         spandrel.arg("run").arg("--export");
         spandrel.arg(format!("json={}", directory.path().join("spans.jsonl").display()));
         spandrel.env("SPANDREL_STATUS", directory.path().join("status.json"));
         spandrel.arg("--").args(command);
         Self { process: Process::start("spandrel run", &mut spandrel), directory }
+    }
+
+    /// Whether a span was exported.
+    pub fn has_spans(&self) -> bool {
+        fs::metadata(self.directory.path().join("spans.jsonl")).is_ok_and(|file| file.len() > 0)
     }
 
     /// Waits for the command's end.
