@@ -222,10 +222,10 @@ impl<'a> Event<'a> {
 }
 
 fn decode_open(record: &OpenRecord) -> Result<Open, DecodeError> {
-    let path = record
-        .path
-        .get(..usize::from(record.path_length))
-        .ok_or(DecodeError::Value { field: "path_length", value: u64::from(record.path_length) })?;
+    let path = record.path.get(..usize::from(record.path_length)).ok_or(DecodeError::Value {
+        field: "path_length",
+        value: u64::from(record.path_length),
+    })?;
     Ok(Open {
         time: record.header.time,
         conn: record.conn,
@@ -237,7 +237,8 @@ fn decode_open(record: &OpenRecord) -> Result<Open, DecodeError> {
             _ => Role::Unknown,
         },
         from_opening: record.flags & flag::FROM_OPENING != 0,
-        sequence: (record.flags & flag::ISN_KNOWN != 0).then_some((record.isn_sent, record.isn_received)),
+        sequence: (record.flags & flag::ISN_KNOWN != 0)
+            .then_some((record.isn_sent, record.isn_received)),
         local: endpoint(record.family, &record.local_address, record.local_port, path)?,
         remote: endpoint(record.family, &record.remote_address, record.remote_port, path)?,
         peer_sock: (record.peer_sock != 0).then_some(record.peer_sock),
@@ -336,7 +337,8 @@ fn decode_process(record: &ProcessRecord) -> Process {
 
 fn decode_exec<'a>(record: &ProcessRecord, payload: &'a [u8]) -> Result<Exec<'a>, DecodeError> {
     let short = DecodeError::Short(payload.len());
-    let (filename, rest) = payload.split_at_checked(usize::from(record.filename_length)).ok_or(short)?;
+    let (filename, rest) =
+        payload.split_at_checked(usize::from(record.filename_length)).ok_or(short)?;
     let (arguments, rest) = rest.split_at_checked(usize::from(record.arguments_length)).ok_or(short)?;
     let environment = rest.get(..usize::from(record.environment_length)).ok_or(short)?;
     Ok(Exec { process: decode_process(record), filename, arguments, environment })
