@@ -7,6 +7,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use abi::{
     DataRecord, EndRecord, OpenRecord, ProcessRecord, RecordHeader,
     conn::{direction, flag, role},
+    limit,
     record::{data_flag, end, kind},
 };
 use zerocopy::FromBytes;
@@ -172,6 +173,8 @@ pub enum Event<'a> {
     Fork(Process),
     Exit(Process),
     Seen(Process),
+    /// The process created an io_uring: its transfers may pass unseen.
+    IoUring(Process),
 }
 
 /// Why a record was refused.
@@ -207,12 +210,13 @@ impl<'a> Event<'a> {
                 let (process, payload) = ProcessRecord::ref_from_prefix(record).map_err(|_| short)?;
                 decode_exec(process, payload).map(Self::Exec)
             }
-            kind::FORK | kind::EXIT | kind::SEEN => {
+            kind::FORK | kind::EXIT | kind::SEEN | kind::IO_URING => {
                 let (record, _) = ProcessRecord::ref_from_prefix(record).map_err(|_| short)?;
                 let process = decode_process(record);
                 Ok(match header.kind {
                     kind::FORK => Self::Fork(process),
                     kind::EXIT => Self::Exit(process),
+                    kind::IO_URING => Self::IoUring(process),
                     _ => Self::Seen(process),
                 })
             }
@@ -222,10 +226,10 @@ impl<'a> Event<'a> {
 }
 
 fn decode_open(record: &OpenRecord) -> Result<Open, DecodeError> {
-    let path = record.path.get(..usize::from(record.path_length)).ok_or(DecodeError::Value {
-        field: "path_length",
-        value: u64::from(record.path_length),
-    })?;
+    let path = record
+        .path
+        .get(..usize::from(record.path_length))
+        .ok_or(DecodeError::Value { field: "path_length", value: u64::from(record.path_length) })?;
     Ok(Open {
         time: record.header.time,
         conn: record.conn,
@@ -237,8 +241,7 @@ fn decode_open(record: &OpenRecord) -> Result<Open, DecodeError> {
             _ => Role::Unknown,
         },
         from_opening: record.flags & flag::FROM_OPENING != 0,
-        sequence: (record.flags & flag::ISN_KNOWN != 0)
-            .then_some((record.isn_sent, record.isn_received)),
+        sequence: (record.flags & flag::ISN_KNOWN != 0).then_some((record.isn_sent, record.isn_received)),
         local: endpoint(record.family, &record.local_address, record.local_port, path)?,
         remote: endpoint(record.family, &record.remote_address, record.remote_port, path)?,
         peer_sock: (record.peer_sock != 0).then_some(record.peer_sock),
@@ -337,9 +340,10 @@ fn decode_process(record: &ProcessRecord) -> Process {
 
 fn decode_exec<'a>(record: &ProcessRecord, payload: &'a [u8]) -> Result<Exec<'a>, DecodeError> {
     let short = DecodeError::Short(payload.len());
-    let (filename, rest) =
-        payload.split_at_checked(usize::from(record.filename_length)).ok_or(short)?;
-    let (arguments, rest) = rest.split_at_checked(usize::from(record.arguments_length)).ok_or(short)?;
-    let environment = rest.get(..usize::from(record.environment_length)).ok_or(short)?;
+    let (filename, rest) = payload.split_at_checked(limit::FILENAME_MAX).ok_or(short)?;
+    let (arguments, environment) = rest.split_at_checked(limit::ARGUMENTS_MAX).ok_or(short)?;
+    let filename = filename.get(..usize::from(record.filename_length)).ok_or(short)?;
+    let arguments = arguments.get(..usize::from(record.arguments_length)).ok_or(short)?;
+    let environment = environment.get(..usize::from(record.environment_length)).ok_or(short)?;
     Ok(Exec { process: decode_process(record), filename, arguments, environment })
 }

@@ -5,8 +5,21 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// A socket. The address of `struct sock` alone is reused by the allocator and the inode alone would not
 /// be found at TCP's end of life, so a connection is both.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+)]
 pub struct ConnectionId {
     /// Address of `struct sock`: an opaque number.
     pub sock: u64,
@@ -55,8 +68,12 @@ pub mod flag {
     pub const ANNOUNCED: u16 = 1 << 3;
     /// The announced record had the initial sequence numbers.
     pub const ISN_ANNOUNCED: u16 = 1 << 4;
-    /// Counted positions: calls overlap at this moment or did (received direction).
-    pub const COUNTED_FROM_MIDDLE: u16 = 1 << 5;
+    /// The received half's `sequence` belongs to its `position`.
+    pub const BASED_RECEIVED: u16 = 1 << 5;
+    /// The sent half's `sequence` belongs to its `position`.
+    pub const BASED_SENT: u16 = 1 << 6;
+    /// The end of the connection was reported; nothing more is.
+    pub const ENDED: u16 = 1 << 7;
 }
 
 /// The state of one direction in the kernel side's table.
@@ -85,9 +102,8 @@ pub struct Connection {
     pub inode: u64,
     /// By [`direction`].
     pub halves: [Half; 2],
-    /// Initial sequence numbers, valid with [`flag::ISN_KNOWN`]: ours and the peer's.
-    pub isn_sent: u32,
-    pub isn_received: u32,
+    /// Initial sequence numbers by [`direction`], valid with [`flag::ISN_KNOWN`].
+    pub isn: [u32; 2],
     pub flags: u16,
     /// Address family (`AF_INET`, `AF_INET6`, `AF_UNIX`).
     pub family: u16,

@@ -24,7 +24,7 @@ pub const ENVIRONMENT_MAX: usize = 2048;
 
 /// Bytes at the start of a direction that the kernel side looks at to decide that it cannot be HTTP.
 /// The longest registered method (`UPDATEREDIRECTREF`, 17) and a space fit.
-pub const JUDGED_MAX: usize = 24;
+pub const JUDGED_MAX: usize = 32;
 
 /// Calls on a connection older than the agent that may pass without one that starts like a message,
 /// before the connection is given up.

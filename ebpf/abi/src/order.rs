@@ -1,10 +1,13 @@
 //! Orders from user space to the kernel side. An order is the argument of a test run of the program
 //! `order` (`BPF_PROG_TEST_RUN`), so that a connection is changed in place and never overwritten whole.
+//!
+//! The arguments are four 64-bit numbers: the order, `struct sock`, sockfs inode, and a stream position
+//! (skip orders) or 0.
 
 /// Bytes of the sent (`SKIP_SENT`) or received direction below a position are body.
 pub const SKIP_RECEIVED: u64 = 1;
 pub const SKIP_SENT: u64 = 2;
 /// The connection is of no interest: make no more records of it.
 pub const IGNORE: u64 = 3;
-/// The connection is gone: forget it.
-pub const FORGET: u64 = 4;
+/// Report the end of the connection and forget it if its socket is no more.
+pub const CHECK: u64 = 4;

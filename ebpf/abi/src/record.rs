@@ -23,6 +23,8 @@ pub mod kind {
     pub const EXIT: Kind = 6;
     /// [`super::ProcessRecord`]: an unknown process used a socket.
     pub const SEEN: Kind = 7;
+    /// [`super::ProcessRecord`]: the process created an io_uring, whose transfers pass unseen.
+    pub const IO_URING: Kind = 8;
 }
 
 /// What every record starts with.
@@ -155,7 +157,9 @@ pub struct EndRecord {
 }
 const _: () = assert!(size_of::<EndRecord>() == 64);
 
-/// Something happened to a process. For [`kind::EXEC`] file name, arguments and environment follow.
+/// Something happened to a process. For [`kind::EXEC`] three areas follow: the file name
+/// ([`limit::FILENAME_MAX`] bytes), the arguments ([`limit::ARGUMENTS_MAX`]) and the environment
+/// ([`limit::ENVIRONMENT_MAX`] and more).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ProcessRecord {
@@ -174,7 +178,7 @@ pub struct ProcessRecord {
     pub network_namespace: u32,
     /// The process id inside its own PID namespace.
     pub inner_tgid: u32,
-    /// Bytes that follow: file name (one string), arguments and `OTEL_*` variables (NUL-separated).
+    /// Valid bytes of each area: file name (one string), arguments and `OTEL_*` variables (NUL-separated).
     pub filename_length: u16,
     pub arguments_length: u16,
     pub environment_length: u16,

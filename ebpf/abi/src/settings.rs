@@ -38,10 +38,11 @@ pub struct Offsets {
     pub task_tgid: u32,
     pub task_real_parent: u32,
     pub task_nsproxy: u32,
+    pub task_group_leader: u32,
     pub task_thread_pid: u32,
+    pub task_pid: u32,
     pub task_signal: u32,
     pub signal_live: u32,
-    pub signal_pids: u32,
     pub files_fdt: u32,
     pub fdtable_max_fds: u32,
     pub fdtable_fd: u32,
@@ -89,7 +90,6 @@ pub struct Offsets {
     pub mm_environment_end: u32,
     pub nsproxy_mount: u32,
     pub nsproxy_net: u32,
-    pub nsproxy_pid_for_children: u32,
     pub mount_namespace_inode: u32,
     pub pid_level: u32,
     pub pid_numbers: u32,
@@ -97,7 +97,7 @@ pub struct Offsets {
     pub upid_number: u32,
     pub upid_namespace: u32,
     pub pid_namespace_inode: u32,
-    pub msghdr_iov: u32,
+    pub binprm_filename: u32,
     /// Offsets of the first six system call arguments in `pt_regs`.
     pub registers: [u32; 6],
     /// Size of `pt_regs`.
@@ -121,8 +121,18 @@ pub struct Settings {
     pub own_tgid: u32,
     /// 1: the helper `bpf_task_pt_regs` may be used (5.15).
     pub registers_helper: u32,
-    /// Device and inode of the agent's PID namespace; 0 if it is the initial one.
-    pub namespace_inode: u32,
+    /// Bytes in the ring above which a submit wakes the reader.
+    pub wake_mark: u32,
     /// [`call`] by system call number.
     pub calls: [u8; limit::SYSCALLS_MAX],
+}
+
+/// Values of the one element of the map `CONTROL`: which exits without a seen entry are followed.
+pub mod recover {
+    /// None: every thread's entries are seen.
+    pub const NONE: u32 = 0;
+    /// All: the agent is attaching.
+    pub const ALL: u32 = 1;
+    /// Those of the threads in the map `BLOCKED`.
+    pub const BLOCKED: u32 = 2;
 }

@@ -1,0 +1,255 @@
+//! The kernel side as user space sees it: [`Probes`]. The only user of aya.
+//!
+//! In: [`Options`], decisions about processes, orders about connections. Out: the bytes of records, counters.
+
+mod arch;
+mod attach;
+pub mod btf;
+pub mod info;
+mod offsets;
+mod order;
+mod reader;
+mod syscall;
+
+use std::{fs, os::fd::AsFd as _};
+
+use abi::{Settings, process::decision, settings::recover};
+use anyhow::{Context as _, Result, bail};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
+    programs::{ProgramError, RawTracePoint},
+};
+use engine::{Order, event::ConnectionId};
+use zerocopy::IntoBytes as _;
+
+pub use reader::Reader;
+
+/// The object that `cargo xtask build` made.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes.o"));
+
+/// What the kernel side is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Bytes copied of one call.
+    pub copy_limit: u32,
+    /// Sizes of the tables.
+    pub connections: u32,
+    pub calls: u32,
+    pub processes: u32,
+    /// Bytes of the ring; a power of two.
+    pub ring: u32,
+    /// Only the processes that are told ([`Probes::decide`]) and their descendants are traced; a decision
+    /// lasts through exec.
+    pub only_told: bool,
+}
+
+/// The loaded and attached programs. Dropping detaches them.
+pub struct Probes {
+    ebpf: Ebpf,
+    processes: HashMap<aya::maps::MapData, u32, u32>,
+    connections: HashMap<aya::maps::MapData, u64, RawConnection>,
+    counters: PerCpuArray<aya::maps::MapData, u64>,
+    control: Array<aya::maps::MapData, u32>,
+    blocked: HashMap<aya::maps::MapData, u64, u8>,
+}
+
+/// A connection in the kernel side's table, as bytes.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct RawConnection(abi::Connection);
+
+// SAFETY: the contract type is plain data without padding (asserted in `abi`).
+unsafe impl aya::Pod for RawConnection {}
+
+/// How many instructions the verifier walked to accept a program.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    pub program: String,
+    pub instructions: u32,
+}
+
+impl Probes {
+    /// Loads the programs; nothing is attached yet.
+    pub fn load(options: &Options) -> Result<(Self, Reader)> {
+        if OBJECT.is_empty() {
+            bail!("this binary was built without its BPF programs: build it with `cargo xtask build`");
+        }
+        raise_memory_limit();
+        let path = "/sys/kernel/btf/vmlinux";
+        let data = fs::read(path).with_context(|| {
+            format!("cannot read {path}: the kernel must be built with CONFIG_DEBUG_INFO_BTF")
+        })?;
+        let offsets = offsets::look_up(&btf::Btf::parse(&data)?)
+            .context("this kernel's structures are not as expected")?;
+        drop(data);
+        let settings = Settings {
+            offsets,
+            copy_limit: options.copy_limit,
+            unknown_process: if options.only_told { decision::SKIP } else { decision::UNDECIDED },
+            exec_decides: u32::from(!options.only_told),
+            own_tgid: std::process::id(),
+            registers_helper: u32::from(registers_helper()),
+            wake_mark: options.ring / 4,
+            calls: arch::kinds(),
+        };
+        let mut ebpf = EbpfLoader::new()
+            .override_global("SETTINGS", settings.as_bytes(), true)
+            .map_max_entries("CONNECTIONS", options.connections)
+            .map_max_entries("CALLS", options.calls)
+            .map_max_entries("PROCESSES", options.processes)
+            .map_max_entries("RECORDS", options.ring)
+            .load(OBJECT)
+            .context("cannot load the BPF object")?;
+        for (name, program) in ebpf.programs_mut() {
+            let loaded = match program {
+                aya::programs::Program::TracePoint(program) => program.load(),
+                aya::programs::Program::RawTracePoint(program) => program.load(),
+                _ => bail!("the BPF object has a program `{name}` of an unexpected type"),
+            };
+            loaded.map_err(|error| verifier_error(name, error))?;
+        }
+        let ring = RingBuf::try_from(take(&mut ebpf, "RECORDS")?)?;
+        let probes = Self {
+            processes: HashMap::try_from(take(&mut ebpf, "PROCESSES")?)?,
+            connections: HashMap::try_from(take(&mut ebpf, "CONNECTIONS")?)?,
+            counters: PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?)?,
+            control: Array::try_from(take(&mut ebpf, "CONTROL")?)?,
+            blocked: HashMap::try_from(take(&mut ebpf, "BLOCKED")?)?,
+            ebpf,
+        };
+        Ok((probes, Reader::new(ring)))
+    }
+
+    /// Attaches every program. From here on records come.
+    pub fn attach(&mut self) -> Result<()> {
+        self.control.set(0, &recover::ALL, 0)?;
+        attach::attach(&mut self.ebpf)?;
+        // From here on every entry is seen; what entered earlier is in the list.
+        let blocked = attach::threads_in_calls();
+        for thread in &blocked {
+            // A full table loses the calls that were blocked at attach; they are counted as unseen bytes.
+            self.blocked.insert(thread, &0, 0).ok();
+        }
+        let control = if blocked.is_empty() { recover::NONE } else { recover::BLOCKED };
+        self.control.set(0, &control, 0)?;
+        Ok(())
+    }
+
+    /// Ends the search for entries that were not seen once every blocked thread came back.
+    pub fn settle(&mut self) -> Result<()> {
+        if self.blocked.keys().next().is_none() {
+            self.control.set(0, &recover::NONE, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Stores a decision about a process.
+    pub fn decide(&mut self, tgid: u32, decision: u32) -> Result<()> {
+        self.processes.insert(&tgid, &decision, 0).with_context(|| {
+            format!("cannot store the decision about process {tgid}: raise `capture.processes`")
+        })
+    }
+
+    /// Passes an order on. An order for a connection that is gone has no effect.
+    pub fn order(&self, order: &Order) -> Result<()> {
+        let program = self.program_order()?;
+        order::run(program.fd()?.as_fd(), order)?;
+        Ok(())
+    }
+
+    /// Lets the kernel side report the end of connections whose socket is no more. `unix_only`: of those that no
+    /// event ends.
+    pub fn sweep(&self, unix_only: bool) -> Result<usize> {
+        const AF_UNIX: u16 = 1;
+        let program = self.program_order()?;
+        let fd = program.fd()?.as_fd();
+        let mut swept = 0;
+        for entry in self.connections.iter() {
+            // The table changes while it is walked; what is missed is met by the next sweep.
+            let Ok((sock, RawConnection(connection))) = entry else { break };
+            if !unix_only || connection.family == AF_UNIX {
+                order::check(fd, ConnectionId { sock, inode: connection.inode })?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+
+    /// The kernel side's counters, summed over processors.
+    pub fn counters(&self) -> Result<Vec<(&'static str, u64)>> {
+        abi::counter::NAMES
+            .iter()
+            .zip(0..)
+            .map(|(name, id)| {
+                let values = self.counters.get(&id, 0)?;
+                Ok((*name, values.iter().sum()))
+            })
+            .collect()
+    }
+
+    /// Run-time figures of each program: those the kernel left out because one was already running on the
+    /// processor may each be a lost record.
+    pub fn runs(&self) -> Vec<(String, info::Runs)> {
+        self.ebpf
+            .programs()
+            .filter_map(|(name, program)| {
+                let fd = match program {
+                    aya::programs::Program::TracePoint(program) => program.fd().ok()?,
+                    aya::programs::Program::RawTracePoint(program) => program.fd().ok()?,
+                    _ => return None,
+                };
+                Some((name.to_owned(), info::runs(fd.as_fd()).ok()?))
+            })
+            .collect()
+    }
+
+    /// The verifier's cost of each program.
+    pub fn verified(&self) -> Vec<Verified> {
+        self.ebpf
+            .programs()
+            .filter_map(|(name, program)| {
+                let instructions = program.info().ok()?.verified_instruction_count()?;
+                Some(Verified { program: name.into(), instructions })
+            })
+            .collect()
+    }
+
+    fn program_order(&self) -> Result<&RawTracePoint> {
+        let program = self.ebpf.program("order").context("the BPF object has no program `order`")?;
+        Ok(program.try_into()?)
+    }
+}
+
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map> {
+    ebpf.take_map(name).with_context(|| format!("the BPF object has no map `{name}`"))
+}
+
+/// The end of the verifier's log tells what it did not like.
+fn verifier_error(program: &str, error: ProgramError) -> anyhow::Error {
+    if let ProgramError::LoadError { io_error, verifier_log } = &error {
+        let log = verifier_log.to_string();
+        let tail: Vec<&str> = log.lines().rev().take(20).collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        return anyhow::anyhow!(
+            "the kernel refused the BPF program `{program}`: {io_error}\n{}",
+            tail.join("\n")
+        );
+    }
+    anyhow::Error::new(error).context(format!("cannot load the BPF program `{program}`"))
+}
+
+/// Whether tracepoint programs may ask for saved registers: by trying, not by version.
+fn registers_helper() -> bool {
+    use aya::{programs::ProgramType, sys::BpfHelper};
+    let supported = |helper| aya::sys::is_helper_supported(ProgramType::TracePoint, helper).unwrap_or(false);
+    supported(BpfHelper::BPF_FUNC_task_pt_regs) && supported(BpfHelper::BPF_FUNC_get_current_task_btf)
+}
+
+/// Before 5.11 maps count against the limit of locked memory.
+fn raise_memory_limit() {
+    let unlimited = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the argument is a valid limit. Failure is harmless where maps do not count, and shows at load
+    // where they do.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const unlimited) };
+}

@@ -1,0 +1,137 @@
+//! Attaches the programs to their hooks.
+
+use std::{fs, io, path::Path};
+
+use abi::settings::call;
+use anyhow::{Context as _, Result};
+use aya::{
+    Ebpf,
+    programs::{RawTracePoint, TracePoint},
+};
+
+use super::arch;
+
+const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
+/// Attaches everything. Exits go first: a call that is entered before its exit is hooked would stay in the table
+/// of calls, one that exits unseen does not.
+pub(super) fn attach(ebpf: &mut Ebpf) -> Result<()> {
+    // On a thread of its own: where tracefs is not mounted it is mounted in a mount namespace that only
+    // this thread has, and goes with it.
+    std::thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                if !TRACEFS.iter().any(|path| Path::new(path).join("events").is_dir()) {
+                    mount_tracefs().with_context(|| {
+                        format!(
+                            "cannot mount tracefs: mount it with `mount -t tracefs tracefs {}`",
+                            TRACEFS[0]
+                        )
+                    })?;
+                }
+                attach_all(ebpf)
+            })
+            .join()
+            .unwrap_or_else(|_| anyhow::bail!("attaching the probes failed unexpectedly"))
+    })
+}
+
+fn attach_all(ebpf: &mut Ebpf) -> Result<()> {
+    for (program, event) in [
+        ("process_fork", "sched_process_fork"),
+        ("process_exec", "sched_process_exec"),
+        ("process_exit", "sched_process_exit"),
+        ("socket_state", "inet_sock_set_state"),
+        ("socket_destroy", "tcp_destroy_sock"),
+    ] {
+        raw(ebpf, program, event)?;
+    }
+    if let Err(error) = raw(ebpf, "ring_create", "io_uring_create") {
+        tracing::info!(%error, "processes that use io_uring cannot be named on this kernel");
+    }
+    for call in arch::CALLS {
+        system_call(ebpf, "transfer_exit", "exit", call.name)?;
+    }
+    for name in ["accept", "accept4"] {
+        system_call(ebpf, "accept_exit", "exit", name)?;
+    }
+    for (program, name) in
+        [("connect_enter", "connect"), ("shutdown_enter", "shutdown"), ("close_enter", "close")]
+    {
+        system_call(ebpf, program, "enter", name)?;
+    }
+    for call in arch::CALLS {
+        system_call(ebpf, "transfer_enter", "enter", call.name)?;
+    }
+    Ok(())
+}
+
+fn raw(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<()> {
+    let found = ebpf.program_mut(program);
+    let found: &mut RawTracePoint =
+        found.with_context(|| format!("the BPF object has no program `{program}`"))?.try_into()?;
+    found.attach(event).with_context(|| format!("cannot attach `{program}` to the tracepoint {event}"))?;
+    Ok(())
+}
+
+fn system_call(ebpf: &mut Ebpf, program: &str, way: &str, name: &str) -> Result<()> {
+    let found = ebpf.program_mut(program);
+    let found: &mut TracePoint =
+        found.with_context(|| format!("the BPF object has no program `{program}`"))?.try_into()?;
+    let event = format!("sys_{way}_{name}");
+    found
+        .attach("syscalls", &event)
+        .with_context(|| format!("cannot attach `{program}` to the tracepoint syscalls/{event}"))?;
+    Ok(())
+}
+
+fn mount_tracefs() -> io::Result<()> {
+    let check = |result: libc::c_int| if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
+    // SAFETY: all strings are literals that end with NUL; the namespace is this thread's alone.
+    unsafe {
+        check(libc::unshare(libc::CLONE_NEWNS))?;
+        // Nothing that is mounted here may spread to the rest of the system.
+        check(libc::mount(
+            std::ptr::null(),
+            c"/".as_ptr(),
+            std::ptr::null(),
+            libc::MS_REC | libc::MS_PRIVATE,
+            std::ptr::null(),
+        ))?;
+        check(libc::mount(
+            c"tracefs".as_ptr(),
+            c"/sys/kernel/tracing".as_ptr(),
+            c"tracefs".as_ptr(),
+            0,
+            std::ptr::null(),
+        ))
+    }
+}
+
+/// The threads that are inside a call that moves bytes, as keys of the map `BLOCKED` (`tgid << 32 | tid`).
+pub(super) fn threads_in_calls() -> Vec<u64> {
+    let own = std::process::id();
+    let kinds = arch::kinds();
+    let mut found = Vec::new();
+    for process in numbers(Path::new("/proc")) {
+        if process == own {
+            continue;
+        }
+        let tasks = format!("/proc/{process}/task");
+        for thread in numbers(Path::new(&tasks)) {
+            // `running`, or the number and arguments of the call the thread is blocked in.
+            let Ok(state) = fs::read_to_string(format!("{tasks}/{thread}/syscall")) else { continue };
+            let number = state.split(' ').next().and_then(|number| number.parse::<usize>().ok());
+            let kind = number.and_then(|number| kinds.get(number).copied());
+            if kind.is_some_and(|kind| kind != call::NONE) {
+                found.push(u64::from(process) << 32 | u64::from(thread));
+            }
+        }
+    }
+    found
+}
+
+fn numbers(directory: &Path) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}

@@ -1,0 +1,85 @@
+//! Where this kernel keeps what the programs read.
+
+use abi::Offsets;
+
+use super::{
+    arch,
+    btf::{Btf, BtfError},
+};
+
+/// Looks up every offset of the contract.
+pub(super) fn look_up(btf: &Btf<'_>) -> Result<Offsets, BtfError> {
+    let of = |structure, path| btf.offset(structure, path);
+    // 6.13 turned the count of a file's users into a type of its own, where 0 stands for one user.
+    let (file_count, file_count_single) = match of("file", "f_ref") {
+        Ok(offset) => (offset, 0),
+        Err(_) => (of("file", "f_count")?, 1),
+    };
+    Ok(Offsets {
+        task_files: of("task_struct", "files")?,
+        task_mm: of("task_struct", "mm")?,
+        task_stack: of("task_struct", "stack")?,
+        task_tgid: of("task_struct", "tgid")?,
+        task_real_parent: of("task_struct", "real_parent")?,
+        task_nsproxy: of("task_struct", "nsproxy")?,
+        task_group_leader: of("task_struct", "group_leader")?,
+        task_thread_pid: of("task_struct", "thread_pid")?,
+        task_pid: of("task_struct", "pid")?,
+        task_signal: of("task_struct", "signal")?,
+        signal_live: of("signal_struct", "live")?,
+        files_fdt: of("files_struct", "fdt")?,
+        fdtable_max_fds: of("fdtable", "max_fds")?,
+        fdtable_fd: of("fdtable", "fd")?,
+        file_inode: of("file", "f_inode")?,
+        file_private_data: of("file", "private_data")?,
+        file_count,
+        file_count_single,
+        inode_mode: of("inode", "i_mode")?,
+        inode_number: of("inode", "i_ino")?,
+        socket_sk: of("socket", "sk")?,
+        sock_family: of("sock", "__sk_common.skc_family")?,
+        sock_state: of("sock", "__sk_common.skc_state")?,
+        sock_number: of("sock", "__sk_common.skc_num")?,
+        sock_destination_port: of("sock", "__sk_common.skc_dport")?,
+        sock_destination_v4: of("sock", "__sk_common.skc_daddr")?,
+        sock_source_v4: of("sock", "__sk_common.skc_rcv_saddr")?,
+        sock_destination_v6: of("sock", "__sk_common.skc_v6_daddr")?,
+        sock_source_v6: of("sock", "__sk_common.skc_v6_rcv_saddr")?,
+        sock_net: of("sock", "__sk_common.skc_net.net")?,
+        sock_type: of("sock", "sk_type")?,
+        sock_protocol: of("sock", "sk_protocol")?,
+        sock_shutdown: of("sock", "sk_shutdown")?,
+        sock_error: of("sock", "sk_err")?,
+        sock_socket: of("sock", "sk_socket")?,
+        socket_to_inode: of("socket_alloc", "vfs_inode")?.wrapping_sub(of("socket_alloc", "socket")?),
+        net_inode: of("net", "ns.inum")?,
+        tcp_write_sequence: of("tcp_sock", "write_seq")?,
+        tcp_copied_sequence: of("tcp_sock", "copied_seq")?,
+        tcp_next_received: of("tcp_sock", "rcv_nxt")?,
+        tcp_next_sent: of("tcp_sock", "snd_nxt")?,
+        tcp_bytes_received: of("tcp_sock", "bytes_received")?,
+        tcp_bytes_sent: of("tcp_sock", "bytes_sent")?,
+        tcp_bytes_retransmitted: of("tcp_sock", "bytes_retrans")?,
+        unix_peer: of("unix_sock", "peer")?,
+        unix_address: of("unix_sock", "addr")?,
+        unix_address_length: of("unix_address", "len")?,
+        unix_address_name: of("unix_address", "name")?,
+        mm_argument_start: of("mm_struct", "arg_start")?,
+        mm_argument_end: of("mm_struct", "arg_end")?,
+        mm_environment_start: of("mm_struct", "env_start")?,
+        mm_environment_end: of("mm_struct", "env_end")?,
+        nsproxy_mount: of("nsproxy", "mnt_ns")?,
+        nsproxy_net: of("nsproxy", "net_ns")?,
+        mount_namespace_inode: of("mnt_namespace", "ns.inum")?,
+        pid_level: of("pid", "level")?,
+        pid_numbers: of("pid", "numbers")?,
+        upid_size: btf.size("upid")?,
+        upid_number: of("upid", "nr")?,
+        upid_namespace: of("upid", "ns")?,
+        pid_namespace_inode: of("pid_namespace", "ns.inum")?,
+        binprm_filename: of("linux_binprm", "filename")?,
+        registers: arch::registers(btf)?,
+        registers_size: btf.size("pt_regs")?,
+        stack_size: arch::STACK_SIZE,
+    })
+}

@@ -1,0 +1,316 @@
+//! Known connections: the table by `struct sock`, and true stream positions.
+
+use abi::{
+    Connection,
+    conn::{Half, direction, flag, role, verdict},
+    counter,
+};
+use aya_ebpf::{macros::map, maps::HashMap};
+
+use crate::{
+    counters,
+    error::ProbeError,
+    inflight::{self, Call},
+    socket::Socket,
+    tcp,
+};
+
+/// By address of `struct sock`. Plain, never LRU: that would evict the idle keep-alive connection first.
+#[map]
+static CONNECTIONS: HashMap<u64, Connection> = HashMap::with_max_entries(65_536, 0);
+
+/// The connection of a socket; an entry of an earlier socket at the same address is not it.
+#[inline(always)]
+pub(crate) fn find(sk: u64, inode: u64) -> Option<*mut Connection> {
+    let connection = CONNECTIONS.get_ptr_mut(sk)?;
+    // SAFETY: a map value stays readable while the program runs (RCU).
+    (unsafe { (*connection).inode } == inode).then_some(connection)
+}
+
+/// The connection at a `struct sock`, whatever its inode: at TCP's end of life the inode is gone.
+#[inline(always)]
+pub(crate) fn find_sock(sk: u64) -> Option<*mut Connection> {
+    CONNECTIONS.get_ptr_mut(sk)
+}
+
+/// Forgets a connection.
+#[inline(always)]
+pub(crate) fn forget(sk: u64) {
+    // Fails only if another processor was faster.
+    let _ = CONNECTIONS.remove(sk);
+}
+
+/// Stores a connection whose opening was seen.
+#[inline(always)]
+pub(crate) fn open(socket: &Socket, role: u8) -> Result<*mut Connection, ProbeError> {
+    let mut flags = flag::FROM_OPENING;
+    if socket.sequenced() {
+        flags |= flag::SEQUENCED;
+    }
+    store(socket, role, flags)
+}
+
+/// Stores a connection that is older than the agent, or whose opening passed unseen. A global function: rare, and
+/// many ways lead out of it. Whether it was stored.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn adopt(sk: u64, inode: u64, family: u64, protocol: u64) -> u64 {
+    let socket = Socket { sk, inode, family: family as u16, protocol: protocol as u16 };
+    match try_adopt(&socket) {
+        Ok(()) => 1,
+        Err(error) => {
+            counters::add(error.counter(), 1);
+            0
+        }
+    }
+}
+
+#[inline(always)]
+fn try_adopt(socket: &Socket) -> Result<(), ProbeError> {
+    if !socket.sequenced() {
+        return store(socket, role::UNKNOWN, 0).map(|_| ());
+    }
+    let connection = store(socket, role::UNKNOWN, flag::SEQUENCED)?;
+    if tcp::state(socket.sk)? == tcp::ESTABLISHED {
+        if let Some(initial) = tcp::initial(socket.sk)? {
+            // SAFETY: see `find`; nobody else knows the entry's bases yet.
+            let connection = unsafe { &mut *connection };
+            base(connection, direction::RECEIVED, initial[0].wrapping_add(1));
+            base(connection, direction::SENT, initial[1].wrapping_add(1));
+        }
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn store(socket: &Socket, role: u8, flags: u16) -> Result<*mut Connection, ProbeError> {
+    let connection = Connection {
+        inode: socket.inode,
+        halves: [Half { position: 0, skip_until: 0, sequence: 0, entries: 0, active: 0, judged: 0 }; 2],
+        isn: [0; 2],
+        flags,
+        family: socket.family,
+        calls: 0,
+        role,
+        verdict: verdict::UNDECIDED,
+    };
+    CONNECTIONS.insert(socket.sk, connection, 0).map_err(|_| ProbeError::ConnectionsFull)?;
+    CONNECTIONS.get_ptr_mut(socket.sk).ok_or(ProbeError::ConnectionsFull)
+}
+
+/// The sequence number of a half's first byte is known.
+#[inline(always)]
+fn base(connection: &mut Connection, direction: u8, first: u32) {
+    let half = half(connection, direction);
+    half.sequence = first;
+    half.position = 0;
+    if direction == direction::RECEIVED {
+        connection.isn[0] = first.wrapping_sub(1);
+        connection.flags |= flag::BASED_RECEIVED;
+    } else {
+        connection.isn[1] = first.wrapping_sub(1);
+        connection.flags |= flag::BASED_SENT;
+    }
+    if connection.flags & (flag::BASED_RECEIVED | flag::BASED_SENT) == flag::BASED_RECEIVED | flag::BASED_SENT
+    {
+        connection.flags |= flag::ISN_KNOWN;
+    }
+}
+
+/// One direction, without an index that the compiler would guard with a panic.
+#[inline(always)]
+pub(crate) fn half(connection: &mut Connection, direction: u8) -> &mut Half {
+    let [received, sent] = &mut connection.halves;
+    if direction == direction::RECEIVED { received } else { sent }
+}
+
+/// Both bases of a fresh connection, before its first byte was moved by the program: exact, because only
+/// the program's own calls move `write_seq` and `copied_seq`.
+#[inline(always)]
+pub(crate) fn base_fresh(connection: &mut Connection, sk: u64) -> Result<(), ProbeError> {
+    let state = tcp::state(sk)?;
+    if state != tcp::ESTABLISHED && state != tcp::CLOSE_WAIT {
+        return Ok(());
+    }
+    if connection.flags & flag::BASED_RECEIVED == 0 {
+        base(connection, direction::RECEIVED, tcp::copied(sk)?);
+    }
+    if connection.flags & flag::BASED_SENT == 0 {
+        base(connection, direction::SENT, tcp::written(sk)?);
+    }
+    Ok(())
+}
+
+/// At the entry of a call: what is needed to place its bytes at the exit. `false`: not to be followed.
+#[inline(always)]
+pub(crate) fn mark(socket: &Socket, call: &mut Call) -> Result<bool, ProbeError> {
+    let connection = match find(socket.sk, socket.inode) {
+        Some(connection) => {
+            // SAFETY: see `find`. Fields that several processors change are changed by atomics or by
+            // one writer at a time; a torn count only makes a call ambiguous.
+            unsafe { &mut *connection }
+        }
+        // Whether the connection is worth an entry is seen when bytes moved.
+        None if socket.sequenced() => {
+            // TCP_FASTOPEN data goes with the opening itself.
+            if call.direction == direction::SENT && tcp::state(socket.sk)? == tcp::CLOSE {
+                open(socket, role::CONNECTED)?;
+                return Ok(true);
+            }
+            return mark_sequence(socket.sk, call);
+        }
+        None => return Ok(true),
+    };
+    if connection.verdict == verdict::IGNORED || connection.flags & flag::ENDED != 0 {
+        return Ok(false);
+    }
+    if socket.sequenced() {
+        if connection.flags & (flag::FROM_OPENING | flag::ISN_KNOWN) == flag::FROM_OPENING {
+            base_fresh(connection, socket.sk)?;
+        }
+        let based =
+            if call.direction == direction::RECEIVED { flag::BASED_RECEIVED } else { flag::BASED_SENT };
+        if connection.flags & (flag::FROM_OPENING | based) == flag::FROM_OPENING {
+            return Ok(true);
+        }
+        return mark_sequence(socket.sk, call);
+    }
+    let half = half(connection, call.direction);
+    if half.active != 0 {
+        call.flags |= inflight::flag::OVERLAPPED;
+    }
+    call.mark = half.entries.wrapping_add(1);
+    call.flags |= inflight::flag::MARKED;
+    add32(&raw mut half.entries, 1);
+    add32(&raw mut half.active, 1);
+    Ok(true)
+}
+
+#[inline(always)]
+fn mark_sequence(sk: u64, call: &mut Call) -> Result<bool, ProbeError> {
+    call.mark = if call.direction == direction::RECEIVED { tcp::copied(sk)? } else { tcp::written(sk)? };
+    call.flags |= inflight::flag::MARKED;
+    Ok(true)
+}
+
+/// Where the bytes of a call lie.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) position: u64,
+    /// Calls overlapped: the bytes lie somewhere, in an order that cannot be told.
+    pub(crate) ambiguous: bool,
+}
+
+/// At the exit of a call that moved nothing: takes back what [`mark`] counted.
+#[inline(always)]
+pub(crate) fn unmark(call: &Call) {
+    if counted(call) && call.flags & inflight::flag::MARKED != 0 {
+        if let Some(connection) = find(call.sk, call.inode) {
+            // SAFETY: see `find`.
+            let half = half(unsafe { &mut *connection }, call.direction);
+            add32(&raw mut half.active, u32::MAX);
+        }
+    }
+}
+
+#[inline(always)]
+fn counted(call: &Call) -> bool {
+    !Socket { sk: call.sk, inode: call.inode, family: call.family, protocol: call.protocol }.sequenced()
+}
+
+/// At the exit of a call that moved `moved` bytes: the connection and the place of the bytes. `None`: the connection
+/// could not be stored, which is counted.
+#[inline(always)]
+pub(crate) fn place(call: &Call, moved: u32) -> Result<Option<(*mut Connection, Place)>, ProbeError> {
+    let socket = Socket { sk: call.sk, inode: call.inode, family: call.family, protocol: call.protocol };
+    let pointer = match find(call.sk, call.inode) {
+        Some(found) => found,
+        None if adopt(call.sk, call.inode, u64::from(call.family), u64::from(call.protocol)) == 0 => {
+            return Ok(None);
+        }
+        None => match find(call.sk, call.inode) {
+            Some(found) => found,
+            None => return Ok(None),
+        },
+    };
+    // SAFETY: see `find` and `mark`.
+    let connection = unsafe { &mut *pointer };
+    let place = if socket.sequenced() {
+        place_sequenced(connection, call, moved)?
+    } else {
+        place_counted(connection, call, moved)
+    };
+    if place.ambiguous {
+        counters::add(counter::AMBIGUOUS_CALLS, 1);
+        counters::add(counter::AMBIGUOUS_BYTES, u64::from(moved));
+    }
+    Ok(Some((pointer, place)))
+}
+
+#[inline(always)]
+fn place_sequenced(connection: &mut Connection, call: &Call, moved: u32) -> Result<Place, ProbeError> {
+    let received = call.direction == direction::RECEIVED;
+    let end = if received { tcp::copied(call.sk)? } else { tcp::written(call.sk)? };
+    let marked = call.flags & inflight::flag::MARKED != 0;
+    // Reading up to the peer's FIN moves the counter by one more (tcp_recvmsg_locked, found_fin_ok).
+    let mut start = end.wrapping_sub(moved);
+    let mut ambiguous = false;
+    if marked {
+        let delta = end.wrapping_sub(call.mark);
+        start = call.mark;
+        if delta != moved {
+            let fin = received
+                && delta == moved.wrapping_add(1)
+                && tcp::shutdown(call.sk)? & tcp::RCV_SHUTDOWN != 0;
+            ambiguous = !fin;
+        }
+    }
+    let based = if received { flag::BASED_RECEIVED } else { flag::BASED_SENT };
+    if connection.flags & based == 0 {
+        if connection.flags & flag::FROM_OPENING != 0 {
+            base(connection, call.direction, start);
+        } else {
+            // Positions count from the first byte seen; the bases are not known.
+            half(connection, call.direction).sequence = start;
+            connection.flags |= based;
+        }
+    }
+    let half = half(connection, call.direction);
+    let ahead = start.wrapping_sub(half.sequence) as i32;
+    let position = half.position.wrapping_add(ahead as i64 as u64);
+    if ahead > 0 && !ambiguous {
+        counters::add(counter::UNSEEN_BYTES, ahead as u64);
+    }
+    // Another thread's later bytes may have been placed already: the half only moves forward.
+    let reach = start.wrapping_add(moved);
+    let forward = reach.wrapping_sub(half.sequence) as i32;
+    if forward > 0 {
+        half.position = half.position.wrapping_add(forward as u64);
+        half.sequence = reach;
+    }
+    Ok(Place { position, ambiguous })
+}
+
+#[inline(always)]
+fn place_counted(connection: &mut Connection, call: &Call, moved: u32) -> Place {
+    let half = half(connection, call.direction);
+    let mut ambiguous = call.flags & inflight::flag::OVERLAPPED != 0;
+    if call.flags & inflight::flag::MARKED != 0 {
+        ambiguous |= half.entries != call.mark;
+        add32(&raw mut half.active, u32::MAX);
+    }
+    let position = half.position;
+    // SAFETY: an aligned counter in a map value.
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) &raw mut half.position, in(reg) u64::from(moved))
+    };
+    Place { position, ambiguous }
+}
+
+#[inline(always)]
+fn add32(counter: *mut u32, amount: u32) {
+    // In assembly, because core offers no 32-bit atomics for this target. The sum is not fetched: kernels
+    // before 5.12 can add atomically, but not fetch.
+    // SAFETY: an aligned counter in a map value.
+    unsafe { core::arch::asm!("lock *(u32 *)({0} + 0) += {1}", in(reg) counter, in(reg) u64::from(amount)) };
+}

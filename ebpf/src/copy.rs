@@ -1,0 +1,311 @@
+//! Copies the bytes that a call moved out of user memory, in pieces, into data records.
+//!
+//! Done at the exit of the call: its return value says how many bytes there are, and the kernel has just
+//! touched the pages, so that they can be read without a fault.
+//!
+//! Each step is a global function with its state in map memory: the verifier looks at each once, on its own, and
+//! forgets the path through it. As one inlined program it passes one million instructions on every kernel.
+
+use abi::{
+    ConnectionId, DataRecord, RecordHeader,
+    conn::verdict,
+    counter, limit,
+    record::{data_flag, kind},
+    settings::call,
+};
+use aya_ebpf::{
+    helpers::{bpf_ktime_get_ns, generated::bpf_probe_read_user},
+    macros::map,
+    maps::PerCpuArray,
+};
+
+use crate::{
+    connections, counters,
+    error::ProbeError,
+    filter::Thread,
+    inflight::{self, Call},
+    judge, memory, output,
+    settings::setting,
+};
+
+const PIECE: u32 = limit::PIECE_MAX as u32;
+/// Vector elements walked, pieces submitted in between included. The rest of a call is a gap.
+const STEPS: usize = 96;
+/// Offset of the vector in `struct user_msghdr` (include/linux/socket.h).
+const MSGHDR_IOV: u64 = 16;
+
+/// A call being copied. One a processor: see `output::SCRATCH`.
+#[repr(C)]
+pub(crate) struct Walk {
+    pub(crate) call: Call,
+    /// Address of the next element of the vector, and how many are left.
+    next: u64,
+    left: u64,
+    /// The current element's bytes that are not yet taken.
+    base: u64,
+    length: u64,
+    /// Bytes of the piece that are filled.
+    filled: u32,
+    /// Bytes of the call to pass over: body that was ordered skipped.
+    skip: u32,
+    /// Bytes of the call not yet accounted for, and of these, how many may be copied.
+    bytes: u32,
+    allowance: u32,
+    /// [`REFUSED`], [`ADMITTED`] or [`TO_BE_JUDGED`].
+    status: u32,
+    /// Empty lines before the first message; see `judge`.
+    pub(crate) empty: u32,
+    /// [`Thread::key`].
+    thread: u64,
+}
+
+#[map]
+static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
+
+#[inline(always)]
+pub(crate) fn walk() -> Result<*mut Walk, ProbeError> {
+    WALK.get_ptr_mut(0).ok_or(ProbeError::Scratch)
+}
+
+/// Values of [`Walk::status`].
+const REFUSED: u32 = 0;
+const ADMITTED: u32 = 1;
+const TO_BE_JUDGED: u32 = 2;
+
+/// Answers of [`step`].
+const CONTINUE: u64 = 0;
+const DONE: u64 = 1;
+
+/// Makes the records of the call in [`walk`], which moved `moved` bytes.
+#[inline(always)]
+pub(crate) fn records(thread: Thread, moved: u32) {
+    if begin(thread.key(), u64::from(moved)) == DONE {
+        return;
+    }
+    let mut index = 0;
+    while index < STEPS {
+        if step() == DONE {
+            break;
+        }
+        index += 1;
+    }
+    flush(1);
+}
+
+/// Places the call's bytes, fills in the record and the walk.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn begin(thread: u64, moved: u64) -> u64 {
+    match try_begin(thread, moved as u32) {
+        Ok(true) => CONTINUE,
+        Ok(false) => DONE,
+        Err(error) => {
+            counters::add(error.counter(), 1);
+            DONE
+        }
+    }
+}
+
+#[inline(always)]
+fn try_begin(thread: u64, moved: u32) -> Result<bool, ProbeError> {
+    // SAFETY: this processor's own state and buffer.
+    let (walk, scratch) = unsafe { (&mut *walk()?, &mut *output::scratch()?) };
+    let Some((connection, place)) = connections::place(&walk.call, moved)? else { return Ok(false) };
+    // SAFETY: see `connections::find`.
+    let connection = unsafe { &mut *connection };
+    let call = &walk.call;
+    // SAFETY: the helper only reads the clock.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let unseen = call.flags & inflight::flag::ENTRY_UNSEEN != 0;
+    let mut flags = 0;
+    if unseen {
+        flags |= data_flag::ENTRY_UNSEEN;
+    }
+    let mut position = place.position;
+    let mut offset = 0;
+    let mut allowance = setting!(copy_limit);
+    if place.ambiguous {
+        flags |= data_flag::AMBIGUOUS;
+        allowance = 0;
+    }
+    let file = call.kind == call::SENDFILE || call.kind == call::SPLICE;
+    if file || call.flags & inflight::flag::UNCOPYABLE != 0 {
+        flags |= data_flag::UNCOPYABLE;
+        allowance = 0;
+    }
+    let skip_until = connections::half(connection, call.direction).skip_until;
+    if skip_until > position && !place.ambiguous {
+        let skipped = skip_until - position;
+        if skipped > u64::from(moved) {
+            counters::add(counter::SKIPPED_BYTES, u64::from(moved));
+            return Ok(false);
+        }
+        counters::add(counter::SKIPPED_BYTES, skipped);
+        if skipped == u64::from(moved) {
+            // The last bytes of a body: a record without bytes tells when they were moved.
+            allowance = 0;
+        } else {
+            offset = skipped as u32;
+            position = skip_until;
+        }
+    }
+    scratch.record = DataRecord {
+        header: RecordHeader { kind: kind::DATA, flags, length: 0, time: now },
+        conn: ConnectionId { sock: call.sk, inode: call.inode },
+        enter: if unseen { now } else { call.enter },
+        task: thread & 0xffff_ffff,
+        position,
+        tgid: (thread >> 32) as u32,
+        tid: thread as u32,
+        call_length: moved,
+        call_offset: offset,
+        covered: 0,
+        copied: 0,
+        direction: call.direction,
+        padding: [0; 7],
+    };
+    source(walk, moved)?;
+    walk.filled = 0;
+    walk.skip = offset;
+    walk.bytes = moved - offset;
+    walk.allowance = allowance;
+    walk.thread = thread;
+    walk.status = TO_BE_JUDGED;
+    if connection.verdict != verdict::CANDIDATE {
+        // What cannot be copied cannot be judged; a connection that starts so is not HTTP so far.
+        return Ok(allowance != 0);
+    }
+    walk.status = ADMITTED;
+    output::announce(connection, walk.call.sk, walk.call.protocol, thread);
+    Ok(true)
+}
+
+/// Where the bytes are, by the kind of the call.
+#[inline(always)]
+fn source(walk: &mut Walk, moved: u32) -> Result<(), ProbeError> {
+    walk.base = 0;
+    walk.length = 0;
+    match walk.call.kind {
+        call::READV | call::WRITEV => {
+            walk.next = walk.call.pointer;
+            walk.left = u64::from(walk.call.count);
+        }
+        call::RECVMSG | call::SENDMSG | call::RECVMMSG | call::SENDMMSG => {
+            // Bytes were moved even if the header cannot be read any more: a gap.
+            let [next, left] =
+                memory::user::<[u64; 2]>(walk.call.pointer.wrapping_add(MSGHDR_IOV)).unwrap_or([0, 0]);
+            walk.next = next;
+            walk.left = left;
+        }
+        _ => {
+            walk.next = 0;
+            walk.left = 0;
+            walk.base = walk.call.pointer;
+            walk.length = u64::from(moved);
+        }
+    }
+    Ok(())
+}
+
+/// Takes the next element, or copies from the current one into the piece.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn step() -> u64 {
+    let (Ok(walk), Ok(scratch)) = (walk(), output::scratch()) else { return DONE };
+    // SAFETY: this processor's own state.
+    let walk = unsafe { &mut *walk };
+    if walk.bytes == 0 || walk.allowance == 0 || walk.status == REFUSED {
+        return DONE;
+    }
+    if walk.filled >= PIECE {
+        flush(0);
+        return CONTINUE;
+    }
+    if walk.length == 0 {
+        if walk.left == 0 {
+            return DONE;
+        }
+        // struct iovec: base, length.
+        let Ok([base, length]) = memory::user::<[u64; 2]>(walk.next) else { return DONE };
+        walk.next = walk.next.wrapping_add(16);
+        walk.left -= 1;
+        walk.base = base;
+        walk.length = length;
+    }
+    if walk.skip > 0 {
+        let skipped = if walk.length < u64::from(walk.skip) { walk.length } else { u64::from(walk.skip) };
+        walk.skip -= skipped as u32;
+        walk.base = walk.base.wrapping_add(skipped);
+        walk.length -= skipped;
+    }
+    if walk.length == 0 {
+        return CONTINUE;
+    }
+    let filled = if walk.filled > PIECE { PIECE } else { walk.filled };
+    let mut length = walk.bytes;
+    if walk.length < u64::from(length) {
+        length = walk.length as u32;
+    }
+    if walk.allowance < length {
+        length = walk.allowance;
+    }
+    if length > PIECE - filled {
+        length = PIECE - filled;
+    }
+    // The verifier follows no relation between two numbers; both bounds alone keep the copy inside the payload.
+    let length = if length > PIECE { PIECE } else { length };
+    // SAFETY: `filled` and `length` are each at most PIECE, the payload is twice that.
+    let read = unsafe {
+        let target = (&raw mut (*scratch).payload).cast::<u8>().add(filled as usize);
+        bpf_probe_read_user(target.cast(), length, walk.base as *const _)
+    };
+    if read != 0 {
+        counters::add(counter::UNREADABLE, 1);
+        // SAFETY: this processor's own buffer.
+        unsafe { (*scratch).record.header.flags |= data_flag::UNREADABLE };
+        return DONE;
+    }
+    walk.filled = filled + length;
+    walk.base = walk.base.wrapping_add(u64::from(length));
+    walk.length -= u64::from(length);
+    walk.bytes -= length;
+    walk.allowance -= length;
+    CONTINUE
+}
+
+/// Submits the filled piece; the `last` one stands for the rest of the call as well. The first one is judged.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn flush(last: u64) -> u64 {
+    let Ok(walk) = walk() else { return 0 };
+    // SAFETY: this processor's own state.
+    let walk = unsafe { &mut *walk };
+    if walk.status == TO_BE_JUDGED {
+        walk.status = if admits(walk) { ADMITTED } else { REFUSED };
+    }
+    if walk.status == REFUSED {
+        return 0;
+    }
+    let beyond = if last != 0 { walk.bytes } else { 0 };
+    let copied = walk.filled;
+    walk.filled = 0;
+    if beyond > 0 {
+        counters::add(counter::UNCOPIED_BYTES, u64::from(beyond));
+    } else if copied == 0 {
+        return 0;
+    }
+    output::data(copied, copied.wrapping_add(beyond))
+}
+
+/// Judges the connection by the call's first bytes, which are in the piece, and announces it.
+#[inline(always)]
+fn admits(walk: &Walk) -> bool {
+    let Some(connection) = connections::find(walk.call.sk, walk.call.inode) else { return false };
+    // SAFETY: see `connections::find`.
+    let connection = unsafe { &mut *connection };
+    if !judge::admits(connection, walk.call.direction, walk.filled) {
+        return false;
+    }
+    output::announce(connection, walk.call.sk, walk.call.protocol, walk.thread);
+    true
+}

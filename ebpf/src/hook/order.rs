@@ -1,0 +1,35 @@
+//! Orders from user space, one a test run. The program is attached to nothing.
+
+use abi::{
+    conn::{direction, verdict},
+    order,
+    record::end,
+};
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+
+use super::close::raw_argument;
+use crate::{connections, filter::Thread, output, socket};
+
+/// hooks: none; run by BPF_PROG_TEST_RUN with (order, sock, inode, position)
+#[raw_tracepoint]
+pub(crate) fn order(ctx: RawTracePointContext) -> i32 {
+    let (sk, inode, position) = (raw_argument(&ctx, 1), raw_argument(&ctx, 2), raw_argument(&ctx, 3));
+    let Some(connection) = connections::find(sk, inode) else { return 0 };
+    // SAFETY: see `connections::find`.
+    let connection = unsafe { &mut *connection };
+    match raw_argument(&ctx, 0) {
+        order::SKIP_RECEIVED => connections::half(connection, direction::RECEIVED).skip_until = position,
+        order::SKIP_SENT => connections::half(connection, direction::SENT).skip_until = position,
+        order::IGNORE => connection.verdict = verdict::IGNORED,
+        // A released socket loses its `struct socket` (sock_orphan); memory that became another socket has
+        // another inode.
+        order::CHECK => {
+            if !matches!(socket::inode_of(sk), Ok(found) if found == inode) {
+                output::end(connection, sk, Thread::current(), 3, end::SWEPT, 0);
+                connections::forget(sk);
+            }
+        }
+        _ => {}
+    }
+    1
+}

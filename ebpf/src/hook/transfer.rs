@@ -1,0 +1,225 @@
+//! Bytes move: read, write, send, recv and their vector and message forms, sendfile, splice.
+
+use abi::{conn::direction, counter, record::end, settings::call};
+use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::tracepoint, programs::TracePointContext};
+
+use super::{argument, late_argument, number, returned};
+use crate::{
+    connections, copy, counters,
+    error::ProbeError,
+    filter::{self, Thread},
+    inflight::{self, Call, flag},
+    memory, output, registers,
+    settings::{call_kind, setting},
+    socket,
+};
+
+const MSG_OOB: u64 = 0x1;
+const MSG_PEEK: u64 = 0x2;
+const MSG_TRUNC: u64 = 0x20;
+const MSG_ERRQUEUE: u64 = 0x2000;
+/// Messages of one sendmmsg or recvmmsg that are followed; on stream sockets one is usual.
+const MESSAGES: u64 = 8;
+/// Size of `struct mmsghdr` and offset of its length (include/linux/socket.h).
+const MMSGHDR_LENGTH: u64 = 56;
+const MMSGHDR_SIZE: u64 = 64;
+/// Return values that say that nothing happened yet: EAGAIN, EINTR, and the kernel's restart codes.
+const EAGAIN: i64 = -11;
+const EINTR: i64 = -4;
+const ERESTARTSYS: i64 = -512;
+const ERESTART_LAST: i64 = -516;
+
+/// hooks: tracepoint syscalls/sys_enter_* of the calls in `abi::settings::call` that move bytes
+#[tracepoint]
+pub(crate) fn transfer_enter(ctx: TracePointContext) -> u32 {
+    counters::note(try_enter(&ctx));
+    0
+}
+
+#[inline(always)]
+fn try_enter(ctx: &TracePointContext) -> Result<(), ProbeError> {
+    let thread = Thread::current();
+    if !filter::admits(thread) {
+        if thread.tgid == setting!(own_tgid) {
+            return super::open::own(argument(ctx, 0), thread);
+        }
+        return Ok(());
+    }
+    let kind = call_kind(number(ctx));
+    // Only calls with a fourth argument may be asked for it: the kernel refuses to attach otherwise.
+    let fourth = match kind {
+        call::RECVFROM | call::SENDTO | call::RECVMMSG | call::SENDMMSG => late_argument(ctx, 3),
+        _ => 0,
+    };
+    let arguments = [argument(ctx, 0), argument(ctx, 1), argument(ctx, 2), fourth];
+    let Some(mut call) = describe(kind, &arguments)? else { return Ok(()) };
+    // SAFETY: the helper only reads the clock.
+    call.enter = unsafe { bpf_ktime_get_ns() };
+    if call.flags & flag::MOVES_NOTHING != 0 {
+        return Ok(());
+    }
+    let socket =
+        socket::Socket { sk: call.sk, inode: call.inode, family: call.family, protocol: call.protocol };
+    if !connections::mark(&socket, &mut call)? {
+        return Ok(());
+    }
+    let stored = inflight::enter(thread, &call);
+    if stored.is_err() {
+        connections::unmark(&call);
+    }
+    stored
+}
+
+/// The call that the arguments describe; `None` if it is not on a stream socket.
+#[inline(always)]
+fn describe(kind: u8, arguments: &[u64; 4]) -> Result<Option<Call>, ProbeError> {
+    let [first, second, third, fourth] = *arguments;
+    let (socket, way) = match kind {
+        call::NONE => return Ok(None),
+        call::SPLICE => match socket::of_descriptor(third)? {
+            Some(socket) => (Some(socket), direction::SENT),
+            None => (socket::of_descriptor(first)?, direction::RECEIVED),
+        },
+        call::READ | call::READV | call::RECVFROM | call::RECVMSG | call::RECVMMSG => {
+            (socket::of_descriptor(first)?, direction::RECEIVED)
+        }
+        _ => (socket::of_descriptor(first)?, direction::SENT),
+    };
+    let Some(socket) = socket else { return Ok(None) };
+    let message_flags = match kind {
+        call::RECVFROM | call::SENDTO | call::RECVMMSG | call::SENDMMSG => fourth,
+        call::RECVMSG | call::SENDMSG => third,
+        _ => 0,
+    };
+    let mut flags = 0;
+    let ignored = if way == direction::RECEIVED { MSG_PEEK | MSG_ERRQUEUE | MSG_OOB } else { MSG_OOB };
+    if message_flags & ignored != 0 {
+        flags |= flag::MOVES_NOTHING;
+    }
+    if way == direction::RECEIVED && message_flags & MSG_TRUNC != 0 && socket.sequenced() {
+        flags |= flag::UNCOPYABLE;
+    }
+    Ok(Some(Call {
+        sk: socket.sk,
+        inode: socket.inode,
+        enter: 0,
+        pointer: second,
+        count: third as u32,
+        mark: 0,
+        family: socket.family,
+        protocol: socket.protocol,
+        flags,
+        kind,
+        direction: way,
+    }))
+}
+
+/// hooks: tracepoint syscalls/sys_exit_* of the same calls
+#[tracepoint]
+pub(crate) fn transfer_exit(ctx: TracePointContext) -> u32 {
+    counters::note(try_exit(&ctx));
+    0
+}
+
+#[inline(always)]
+fn try_exit(ctx: &TracePointContext) -> Result<(), ProbeError> {
+    let thread = Thread::current();
+    let returned = returned(ctx);
+    // SAFETY: this processor's own state.
+    let walk = unsafe { &mut *copy::walk()? };
+    if !inflight::exit(thread, &mut walk.call) {
+        if returned <= 0 || !inflight::recovers(thread) || !filter::admits(thread) {
+            return Ok(());
+        }
+        if recover(number(ctx) as u64) == 0 {
+            return Ok(());
+        }
+    } else if returned <= 0 {
+        connections::unmark(&walk.call);
+        nothing_moved(&walk.call, thread, returned);
+        return Ok(());
+    }
+    let mut moved = returned as u32;
+    if walk.call.kind == call::RECVMMSG || walk.call.kind == call::SENDMMSG {
+        moved = messages(returned)?;
+    }
+    copy::records(thread, moved);
+    Ok(())
+}
+
+/// Fills in a call whose entry was not seen from the saved registers. Whether it is to be followed.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn recover(number: u64) -> u64 {
+    match try_recover(number) {
+        Ok(true) => {
+            counters::add(counter::RECOVERED_CALLS, 1);
+            1
+        }
+        Ok(false) => 0,
+        Err(error) => {
+            counters::add(error.counter(), 1);
+            0
+        }
+    }
+}
+
+#[inline(always)]
+fn try_recover(number: u64) -> Result<bool, ProbeError> {
+    let base = registers::saved()?;
+    let arguments = [
+        registers::argument::<0>(base)?,
+        registers::argument::<1>(base)?,
+        registers::argument::<2>(base)?,
+        registers::argument::<3>(base)?,
+    ];
+    let Some(mut call) = describe(call_kind(number as i64), &arguments)? else { return Ok(false) };
+    if call.flags & flag::MOVES_NOTHING != 0 {
+        return Ok(false);
+    }
+    if let Some(connection) = connections::find(call.sk, call.inode) {
+        // SAFETY: see `connections::find`.
+        if unsafe { (*connection).verdict } == abi::conn::verdict::IGNORED {
+            return Ok(false);
+        }
+    }
+    call.flags |= flag::ENTRY_UNSEEN;
+    // SAFETY: this processor's own state.
+    unsafe { (*copy::walk()?).call = call };
+    Ok(true)
+}
+
+/// A call that moved nothing: the end of the stream, an error, or a restart.
+#[inline(always)]
+fn nothing_moved(call: &Call, thread: Thread, returned: i64) {
+    let restart = returned <= ERESTARTSYS && returned >= ERESTART_LAST;
+    if returned == EAGAIN || returned == EINTR || restart {
+        return;
+    }
+    // A read of nothing into nothing is no end.
+    if returned == 0 && (call.direction != direction::RECEIVED || call.count == 0) {
+        return;
+    }
+    let Some(connection) = connections::find(call.sk, call.inode) else { return };
+    // SAFETY: see `connections::find`.
+    let connection = unsafe { &mut *connection };
+    let (how, error) =
+        if returned == 0 { (end::EOF, 0) } else { (end::CALL_FAILED, returned.wrapping_neg() as u32) };
+    output::end(connection, call.sk, thread, 1 << call.direction, how, error);
+}
+
+/// Bytes in the messages of a sendmmsg or recvmmsg, which returns their number. The bytes of the first message are
+/// copied, those of others are a gap: on a stream socket one message is usual.
+#[inline(always)]
+fn messages(count: i64) -> Result<u32, ProbeError> {
+    // SAFETY: this processor's own state.
+    let array = unsafe { (*copy::walk()?).call.pointer };
+    let mut total: u32 = 0;
+    let mut index = 0;
+    while index < MESSAGES && index < count as u64 {
+        let length: u32 = memory::user(array.wrapping_add(index * MMSGHDR_SIZE + MMSGHDR_LENGTH))?;
+        total = total.wrapping_add(length);
+        index += 1;
+    }
+    Ok(total)
+}

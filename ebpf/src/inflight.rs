@@ -1,0 +1,87 @@
+//! Calls between entry and exit, and the threads that were inside one when the agent attached.
+
+use abi::settings::recover;
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap},
+};
+
+use crate::{error::ProbeError, filter::Thread};
+
+/// What is known of a call from its entry.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) sk: u64,
+    pub(crate) inode: u64,
+    pub(crate) enter: u64,
+    /// Buffer, vector or message, by the kind of the call.
+    pub(crate) pointer: u64,
+    /// Length of the vector.
+    pub(crate) count: u32,
+    /// TCP: sequence number of the direction at entry. Else: entries into the direction, this one included.
+    pub(crate) mark: u32,
+    pub(crate) family: u16,
+    pub(crate) protocol: u16,
+    /// See [`flag`].
+    pub(crate) flags: u16,
+    /// [`abi::settings::call`].
+    pub(crate) kind: u8,
+    /// [`abi::conn::direction`].
+    pub(crate) direction: u8,
+}
+
+pub(crate) mod flag {
+    /// `mark` is valid.
+    pub(crate) const MARKED: u16 = 1;
+    /// Moves nothing: MSG_PEEK, MSG_ERRQUEUE, MSG_OOB.
+    pub(crate) const MOVES_NOTHING: u16 = 1 << 1;
+    /// Moves bytes that are not in the buffer: MSG_TRUNC on TCP.
+    pub(crate) const UNCOPYABLE: u16 = 1 << 2;
+    /// Another call was inside the same direction at entry (sockets without counters).
+    pub(crate) const OVERLAPPED: u16 = 1 << 3;
+    /// The entry was not seen.
+    pub(crate) const ENTRY_UNSEEN: u16 = 1 << 4;
+}
+
+/// By thread. Plain: an evicted call would lose bytes silently.
+#[map]
+static CALLS: HashMap<u64, Call> = HashMap::with_max_entries(16_384, 0);
+
+/// Threads that were inside a call of interest when the agent attached; filled by user space.
+#[map]
+static BLOCKED: HashMap<u64, u8> = HashMap::with_max_entries(65_536, 0);
+
+/// One element, see [`recover`].
+#[map]
+static CONTROL: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Remembers a call.
+#[inline(always)]
+pub(crate) fn enter(thread: Thread, call: &Call) -> Result<(), ProbeError> {
+    CALLS.insert(thread.key(), call, 0).map_err(|_| ProbeError::InflightFull)
+}
+
+/// Takes a remembered call. Whether there is one.
+#[inline(always)]
+pub(crate) fn exit(thread: Thread, call: &mut Call) -> bool {
+    let key = thread.key();
+    // SAFETY: the value is copied before it is removed; only this thread has the key.
+    let Some(found) = (unsafe { CALLS.get(key) }) else { return false };
+    *call = *found;
+    // Cannot fail: only this thread removes its call.
+    let _ = CALLS.remove(key);
+    true
+}
+
+/// Whether an exit without a seen entry is to be followed.
+#[inline(always)]
+pub(crate) fn recovers(thread: Thread) -> bool {
+    let Some(control) = CONTROL.get(0) else { return false };
+    // SAFETY: an aligned number in a map; user space changes it, hence volatile.
+    match unsafe { core::ptr::read_volatile(control) } {
+        recover::NONE => false,
+        recover::ALL => true,
+        _ => BLOCKED.remove(thread.key()).is_ok(),
+    }
+}

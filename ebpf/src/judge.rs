@@ -1,0 +1,124 @@
+//! What cannot be HTTP is dropped early: the first bytes of a connection are judged.
+//!
+//! Only what is certain is decided here: a request line starts with a token and a space (RFC 9112, 3), a
+//! response with `HTTP/`, an HTTP/2 connection with its preface (also a token and a space), a PROXY preamble
+//! with `PROXY ` or the signature of version 2. User space judges the rest.
+
+use abi::{
+    Connection,
+    conn::{flag, verdict},
+    counter, limit,
+};
+
+use crate::{connections, copy, counters, output};
+
+/// Judges a connection by a call's first bytes, which are the first `length` of this processor's scratch
+/// payload, and stores the verdict. Whether a record is to be made of the call.
+#[inline(always)]
+pub(crate) fn admits(connection: &mut Connection, direction: u8, length: u32) -> bool {
+    if connection.verdict == verdict::CANDIDATE {
+        return true;
+    }
+    let opening = connection.flags & flag::FROM_OPENING != 0;
+    let judged = if opening { connections::half(connection, direction).judged } else { 0 };
+    match look(u64::from(length), u64::from(judged)) {
+        MESSAGE => {
+            connection.verdict = verdict::CANDIDATE;
+            true
+        }
+        UNDECIDED if opening => {
+            connections::half(connection, direction).judged = judged.wrapping_add(length);
+            true
+        }
+        OTHER if opening => {
+            connection.verdict = verdict::IGNORED;
+            counters::add(counter::NOT_HTTP, 1);
+            false
+        }
+        // In the middle of an older connection: wait for a call that starts like a message.
+        _ => {
+            connection.calls = connection.calls.saturating_add(1);
+            if connection.calls > limit::UNJUDGED_CALLS_MAX {
+                connection.verdict = verdict::IGNORED;
+                counters::add(counter::NEVER_JUDGED, 1);
+            }
+            false
+        }
+    }
+}
+
+/// What the first `length` bytes of this processor's scratch payload look like, after `judged` token bytes.
+///
+/// A global function: the verifier checks it once, on its own, and forgets the path through it. Inlined, each
+/// of its ways out would be followed through the rest of every caller (one million instructions on 6.18).
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn look(length: u64, judged: u64) -> u64 {
+    let (Ok(scratch), Ok(walk)) = (output::scratch(), copy::walk()) else { return OTHER };
+    // Line ends before the token. Counted in map memory: as a register the verifier would follow each value of it.
+    // SAFETY: this processor's own state.
+    let empty = unsafe { &raw mut (*walk).empty };
+    // SAFETY: as above; volatile keeps the count where it is, here and below.
+    unsafe { empty.write_volatile(0) };
+    let mut index = 0;
+    while index < limit::JUDGED_MAX {
+        if index as u64 >= length {
+            return UNDECIDED;
+        }
+        // SAFETY: the payload is longer than what is judged.
+        let byte = unsafe { (&raw const (*scratch).payload).cast::<u8>().add(index).read() };
+        // SAFETY: a byte indexes a table of 256; volatile keeps it a table.
+        let class = unsafe { (&raw const CLASSES).cast::<u8>().add(byte as usize).read_volatile() };
+        if class != TOKEN {
+            // SAFETY: as above.
+            let empty_before = unsafe { empty.read_volatile() };
+            let token = (judged + index as u64).wrapping_sub(u64::from(empty_before));
+            match class {
+                // Empty lines before a request line are to be ignored (RFC 9112, 2.2).
+                // SAFETY: as above.
+                LINE_END if token == 0 => unsafe { empty.write_volatile(empty_before.wrapping_add(1)) },
+                // PROXY protocol version 2 starts with CR LF CR LF NUL.
+                NUL if empty_before == 4 && token == 0 => return MESSAGE,
+                SPACE if token > 0 => return MESSAGE,
+                // `HTTP/`, the only place where a slash follows a token.
+                SLASH if token == 4 => return MESSAGE,
+                _ => return OTHER,
+            }
+        }
+        index += 1;
+    }
+    OTHER
+}
+
+/// Answers of [`look`].
+const MESSAGE: u64 = 0;
+const UNDECIDED: u64 = 1;
+const OTHER: u64 = 2;
+
+/// Classes of bytes.
+const TOKEN: u8 = 1;
+const SPACE: u8 = 2;
+const SLASH: u8 = 3;
+const LINE_END: u8 = 4;
+const NUL: u8 = 5;
+
+/// The class of each byte; `tchar` is RFC 9110, 5.6.2.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let value = byte as u8;
+        classes[byte] = match value {
+            b' ' => SPACE,
+            b'/' => SLASH,
+            b'\r' | b'\n' => LINE_END,
+            0 => NUL,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`'
+            | b'|' | b'~' => TOKEN,
+            _ if value.is_ascii_alphanumeric() => TOKEN,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    classes
+};

@@ -1,0 +1,104 @@
+//! The stream socket behind a descriptor of the current thread.
+//!
+//! task_struct.files > files_struct.fdt > fdtable.fd[n] > file > f_inode (a socket?) and private_data
+//! (`struct socket`) > sk. Read at each call: descriptors are duplicated, inherited and passed around.
+
+use aya_ebpf::helpers::bpf_get_current_task;
+
+use crate::{error::ProbeError, memory, settings::offset};
+
+pub(crate) const AF_UNIX: u16 = 1;
+pub(crate) const AF_INET: u16 = 2;
+pub(crate) const AF_INET6: u16 = 10;
+const SOCK_STREAM: u16 = 1;
+pub(crate) const IPPROTO_TCP: u16 = 6;
+const IPPROTO_MPTCP: u16 = 262;
+const S_IFMT: u16 = 0o170_000;
+const S_IFSOCK: u16 = 0o140_000;
+
+/// A stream socket that can carry HTTP.
+#[derive(Clone, Copy)]
+pub(crate) struct Socket {
+    /// Address of `struct sock`.
+    pub(crate) sk: u64,
+    /// Inode number in sockfs.
+    pub(crate) inode: u64,
+    pub(crate) family: u16,
+    pub(crate) protocol: u16,
+}
+
+/// Address of the `struct file` behind a descriptor of the current thread, 0 if there is none.
+#[inline(always)]
+pub(crate) fn file(descriptor: u64) -> Result<u64, ProbeError> {
+    // SAFETY: the helper only returns the address of the current task.
+    let task = unsafe { bpf_get_current_task() };
+    let files: u64 = memory::kernel(task, offset!(task_files))?;
+    let table: u64 = memory::kernel(files, offset!(files_fdt))?;
+    let length: u32 = memory::kernel(table, offset!(fdtable_max_fds))?;
+    // A descriptor is an int; the upper half of the register is not part of it.
+    let descriptor = descriptor as u32;
+    if descriptor >= length {
+        return Ok(0);
+    }
+    let array: u64 = memory::kernel(table, offset!(fdtable_fd))?;
+    memory::kernel(array, descriptor as usize * 8)
+}
+
+/// The stream socket behind a file; `None` if it is something else.
+#[inline(always)]
+pub(crate) fn of_file(file: u64) -> Result<Option<Socket>, ProbeError> {
+    if file == 0 {
+        return Ok(None);
+    }
+    let inode: u64 = memory::kernel(file, offset!(file_inode))?;
+    let mode: u16 = memory::kernel(inode, offset!(inode_mode))?;
+    if mode & S_IFMT != S_IFSOCK {
+        return Ok(None);
+    }
+    let socket: u64 = memory::kernel(file, offset!(file_private_data))?;
+    // A bound Unix socket opened with O_PATH has the file type but no socket.
+    if socket == 0 {
+        return Ok(None);
+    }
+    let sk: u64 = memory::kernel(socket, offset!(socket_sk))?;
+    if sk == 0 {
+        return Ok(None);
+    }
+    let family: u16 = memory::kernel(sk, offset!(sock_family))?;
+    let kind: u16 = memory::kernel(sk, offset!(sock_type))?;
+    let protocol: u16 = memory::kernel(sk, offset!(sock_protocol))?;
+    let known = match family {
+        AF_INET | AF_INET6 => protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP,
+        AF_UNIX => true,
+        _ => false,
+    };
+    if kind != SOCK_STREAM || !known {
+        return Ok(None);
+    }
+    let number: u64 = memory::kernel(inode, offset!(inode_number))?;
+    Ok(Some(Socket { sk, inode: number, family, protocol }))
+}
+
+/// The stream socket behind a descriptor.
+#[inline(always)]
+pub(crate) fn of_descriptor(descriptor: u64) -> Result<Option<Socket>, ProbeError> {
+    of_file(file(descriptor)?)
+}
+
+/// The sockfs inode that a `struct sock` belongs to now; 0 if it was orphaned.
+#[inline(always)]
+pub(crate) fn inode_of(sk: u64) -> Result<u64, ProbeError> {
+    let socket: u64 = memory::kernel(sk, offset!(sock_socket))?;
+    if socket == 0 {
+        return Ok(0);
+    }
+    memory::kernel(socket.wrapping_add(offset!(socket_to_inode) as u64), offset!(inode_number))
+}
+
+impl Socket {
+    /// Positions can be read from TCP's own counters.
+    #[inline(always)]
+    pub(crate) fn sequenced(&self) -> bool {
+        self.family != AF_UNIX && self.protocol == IPPROTO_TCP
+    }
+}

@@ -1,0 +1,84 @@
+//! `cargo xtask vm`: runs a command on another kernel.
+//!
+//! A Debian kernel boots in QEMU without KVM, sees the host's whole file tree read-only with a
+//! writable layer on top, runs one command as root and powers off. Nothing is installed in or
+//! left behind on the host but `.work/vm`. Times under emulation mean nothing; counts do.
+
+mod guest;
+mod initramfs;
+mod kernel;
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Result, bail};
+
+pub(crate) use self::kernel::Series;
+use crate::{exec, packages, test};
+
+/// How long a guest may take unless said otherwise, boot included: emulated, on a busy machine.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Runs a command on each of the kernels; returns the first status that is not 0.
+pub(crate) fn run(command: &[String], kernels: &[Series], timeout: Duration) -> Result<u8> {
+    each(&given(command), kernels, timeout)
+}
+
+/// Runs the smoke part of the live tests on each of the kernels; returns the first status that is not 0.
+pub(crate) fn smoke(program: &Path, kernels: &[Series], timeout: Duration) -> Result<u8> {
+    let tests = test::executable("live")?;
+    let directory = exec::root().join("tests").display().to_string();
+    let job = Job {
+        command: vec![tests.display().to_string(), "smoke".to_owned()],
+        environment: vec![
+            ("SPANDREL".to_owned(), program.display().to_string()),
+            ("CARGO_MANIFEST_DIR".to_owned(), directory.clone()),
+        ],
+        directory,
+    };
+    each(&job, kernels, timeout)
+}
+
+fn each(job: &Job, kernels: &[Series], timeout: Duration) -> Result<u8> {
+    prepare()?;
+    let mut first = 0;
+    for &series in kernels {
+        let kernel = kernel::fetch(series)?;
+        eprintln!("--- kernel {}", kernel.release);
+        let status = guest::run(&kernel, job, timeout)?;
+        eprintln!("--- kernel {}: exit status {status}", kernel.release);
+        if first == 0 {
+            first = status;
+        }
+    }
+    Ok(first)
+}
+
+/// What a command prints on another kernel, whatever its status.
+pub(crate) fn output(series: Series, command: &[&str]) -> Result<String> {
+    prepare()?;
+    let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
+    guest::output(&kernel::fetch(series)?, &given(&command), TIMEOUT)
+}
+
+fn prepare() -> Result<()> {
+    if std::env::consts::ARCH != "x86_64" {
+        bail!("the guest kernels are x86-64 ones: this machine is {}", std::env::consts::ARCH);
+    }
+    packages::ensure(packages::VM, "QEMU and what a guest is made of")
+}
+
+/// What the guest executes.
+struct Job {
+    command: Vec<String>,
+    environment: Vec<(String, String)>,
+    directory: String,
+}
+
+fn given(command: &[String]) -> Job {
+    // One word is a line for the shell, more are a program and its arguments.
+    let command = match command {
+        [line] => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
+        words => words.to_vec(),
+    };
+    Job { command, environment: Vec::new(), directory: exec::root().display().to_string() }
+}
