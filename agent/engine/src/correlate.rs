@@ -23,6 +23,7 @@ mod ownership;
 mod release;
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
@@ -165,7 +166,8 @@ impl Correlator {
     /// `on` stays until `key` has been given out, and tells it when it changes.
     fn depend(&mut self, key: Key<Exchange>, on: Key<Exchange>) {
         // An owner may live long and call often: those that are gone make room.
-        if let Some(mut dependents) = self.exchanges.get_mut(on).map(|on| core::mem::take(&mut on.dependents)) {
+        if let Some(mut dependents) = self.exchanges.get_mut(on).map(|on| core::mem::take(&mut on.dependents))
+        {
             if dependents.len() >= 16 && dependents.len().is_power_of_two() {
                 dependents.retain(|key| self.exchanges.get(*key).is_some_and(|it| it.phase != Phase::Gone));
             }
@@ -181,8 +183,10 @@ impl Correlator {
     fn assign_owner(&mut self, key: Key<Exchange>, task: Task, start: Time) {
         let Some((owner, voids)) = self.ownership.owner(task, start) else { return };
         let owner = match owner {
-            Owner::Exchange(owner) if self.exchanges.get(owner).is_none_or(|owner| owner.start() > start) => return,
-            owner => owner,
+            Owner::Exchange(owner) if self.exchanges.get(owner).is_none_or(|owner| owner.start() > start) => {
+                return;
+            }
+            owner @ (Owner::Exchange(_) | Owner::Gone(_)) => owner,
         };
         if let Some(exchange) = self.exchanges.get_mut(key) {
             exchange.owner = Some(owner);

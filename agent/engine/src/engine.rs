@@ -222,3 +222,7 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
+mod tests;

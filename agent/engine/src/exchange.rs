@@ -90,6 +90,8 @@ pub(crate) struct Exchange {
     pub(crate) first: Call,
     pub(crate) head: Option<Head>,
     pub(crate) header: Option<Box<Header>>,
+    /// Whether there is a trace header is known.
+    pub(crate) header_known: bool,
     pub(crate) status: Option<u16>,
     pub(crate) responding: bool,
     /// When the engine saw the request end: until a while later its other end may show.
@@ -131,6 +133,7 @@ impl Exchange {
             first: *call,
             head: None,
             header: None,
+            header_known: false,
             status: None,
             responding: false,
             request_ended: None,
@@ -172,6 +175,11 @@ impl Exchange {
             Some(Fate::Traced(trace)) => Some(trace),
             Some(Fate::Excluded) | None => None,
         }
+    }
+
+    /// It is an exchange and will not be taken back: it has a response, or ended.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.responding || self.end.is_some()
     }
 
     /// The end is known to be one of the exchange, not of our knowledge of it.

@@ -50,9 +50,11 @@ impl Peers {
             return None;
         }
         let socket = sockets.get(key)?;
-        let peer = sought.into_iter().flatten().filter_map(|name| self.names.get(&name).copied()).find(|peer| {
-            *peer != key && sockets.get(*peer).is_some_and(|peer| peer.peer.is_none() && are_ends(socket, peer))
-        })?;
+        let peer =
+            sought.into_iter().flatten().filter_map(|name| self.names.get(&name).copied()).find(|peer| {
+                *peer != key
+                    && sockets.get(*peer).is_some_and(|peer| peer.peer.is_none() && are_ends(socket, peer))
+            })?;
         sockets.get_mut(key)?.peer = Some(peer);
         sockets.get_mut(peer)?.peer = Some(key);
         Some(peer)

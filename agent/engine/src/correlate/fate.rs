@@ -1,6 +1,9 @@
 //! The rules: which trace an exchange belongs to, and whose child it is in it.
 
-use super::{Correlator, header::{Context, Header}};
+use super::{
+    Correlator,
+    header::{Context, Header},
+};
 use crate::{
     event::Time,
     exchange::{Claim, Exchange, Fate, Key, Owner, Trace},
@@ -45,6 +48,11 @@ impl Correlator {
         if let Some((client, span_id)) =
             exchange.pair.and_then(|pair| Some((pair, self.exchanges.get(pair)?.span_id)))
         {
+            // What is no exchange after all is nobody's parent.
+            let certain = self.exchanges.get(client).is_none_or(Exchange::is_certain);
+            if !certain && !force {
+                return None;
+            }
             let fate = self.fate(client, now, force, depth.saturating_add(1))?;
             let header = self.exchanges.get(key).and_then(|exchange| exchange.header.as_deref());
             return Some(match (fate, header.and_then(|header| Some((header, header.context?)))) {
@@ -74,10 +82,13 @@ impl Correlator {
         let header = header?;
         match exchange.claim {
             Some(Claim::Forwarded(server)) => {
-                // Given out meanwhile at the latest; then it was late.
+                // What is no exchange after all is nobody's parent.
                 let Some(server) = self.exchanges.get(server) else {
                     return Some(Fate::Traced(continued(&header, context, None)));
                 };
+                if !server.is_certain() && !force {
+                    return None;
+                }
                 if server.excluded {
                     return Some(Fate::Excluded);
                 }
@@ -92,13 +103,27 @@ impl Correlator {
             }
             Some(Claim::Ambiguous) => self.ambiguous_fate(key, &header, context, force),
             Some(Claim::Made) | None => {
-                Some(Fate::Traced(continued(&header, context, header_parent(context))))
+                // Its owner may have lost the very header that was forwarded.
+                let doubt = match exchange.owner {
+                    Some(Owner::Exchange(owner)) => {
+                        self.exchanges.get(owner).is_some_and(|it| !it.header_known)
+                    }
+                    Some(Owner::Gone(_)) | None => false,
+                };
+                let parent = header_parent(context).filter(|_| !doubt);
+                Some(Fate::Traced(continued(&header, context, parent)))
             }
         }
     }
 
     /// Several requests that the process serves carry this header: only the reader rule can tell them apart.
-    fn ambiguous_fate(&mut self, key: Key<Exchange>, header: &Header, context: Context, force: bool) -> Option<Fate> {
+    fn ambiguous_fate(
+        &mut self,
+        key: Key<Exchange>,
+        header: &Header,
+        context: Context,
+        force: bool,
+    ) -> Option<Fate> {
         let exchange = self.exchanges.get(key)?;
         let mut parent = None;
         if let Some(Owner::Exchange(owner_key)) = exchange.owner
@@ -127,6 +152,8 @@ impl Correlator {
     ) -> Option<Fate> {
         let exchange = self.exchanges.get(key)?;
         let link = match exchange.owner {
+            // A header that was lost would have decided.
+            _ if !exchange.header_known => return Some(self.root(None, None)),
             None => return Some(self.root(header, None)),
             Some(Owner::Gone(link)) => Some(link),
             Some(Owner::Exchange(owner_key)) => {

@@ -49,14 +49,20 @@ impl Observer for Watch<'_> {
     fn informational(&mut self, _number: Number, _status: u16, _call: &Call) {}
 
     fn response_started(&mut self, number: Number, call: &Call) {
+        let now = self.now;
         let Some((_, exchange)) = self.exchange(number) else { return };
         exchange.responding = true;
+        let dependents = exchange.dependents.clone();
         // Whoever reads and whoever answers are two: threads hand work on, and own nothing.
         if let Some((reader, _)) = exchange.reader
             && reader != call.task
         {
             exchange.tainted = true;
             self.correlator.ownership.not_tasks(reader.tgid);
+        }
+        if !dependents.is_empty() {
+            self.correlator.changed.extend(dependents);
+            self.correlator.settle(now);
         }
     }
 
@@ -146,8 +152,8 @@ impl Correlator {
         let (header, malformed) = header::read(head.fields);
         self.counters.add(Counter::TraceHeadersMalformed, malformed);
         let kept = Head::new(head, limit::KEPT_TEXT_MAX.saturating_sub(self.kept_text));
-        let excluded =
-            self.config.telemetry_ingest == TelemetryIngest::Exclude && is_telemetry(kept.method, head.target);
+        let excluded = self.config.telemetry_ingest == TelemetryIngest::Exclude
+            && is_telemetry(kept.method, head.target);
         // A request has one head.
         let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.head.is_none()) else {
             return;
@@ -155,6 +161,7 @@ impl Correlator {
         self.kept_text = self.kept_text.saturating_add(kept.size());
         exchange.head = Some(kept);
         let context = header.as_ref().and_then(|header| header.context);
+        exchange.header_known = header.is_some() || !head.fields_incomplete;
         exchange.header = header.map(Box::new);
         let (tgid, side, start) = (exchange.tgid, exchange.side, exchange.first.enter);
         match side {
@@ -173,6 +180,9 @@ impl Correlator {
                 let claim = context.map(|context| self.claim(tgid, &context, start));
                 if let Some(exchange) = self.exchanges.get_mut(key) {
                     exchange.claim = claim;
+                }
+                if let Some(Claim::Forwarded(server) | Claim::Late(server)) = claim {
+                    self.depend(key, server);
                 }
             }
         }

@@ -4,7 +4,7 @@ use super::{Correlator, Wake, fate::peer_deadline};
 use crate::{
     counter::Counter,
     event::Time,
-    exchange::{Exchange, Fate, Key, Owner, Phase},
+    exchange::{Claim, Exchange, Fate, Key, Owner, Phase},
     limit,
     protocol::{Ending, Side},
     span::{SpanLink, attributes},
@@ -14,7 +14,9 @@ impl Correlator {
     /// Looks at every exchange for which something changed.
     pub(super) fn settle(&mut self, now: Time) {
         while let Some(key) = self.changed.pop() {
-            let Some(exchange) = self.exchanges.get(key).filter(|it| it.phase != Phase::Gone) else { continue };
+            let Some(exchange) = self.exchanges.get(key).filter(|it| it.phase != Phase::Gone) else {
+                continue;
+            };
             let waiting = exchange.phase == Phase::Waiting;
             if self.fate(key, now, false, 0).is_some() && waiting && self.may_clamp(key, now) {
                 self.release(key, now);
@@ -99,7 +101,9 @@ impl Correlator {
 
     /// The end of the client that a server span is clamped into is known, or will not be in time.
     fn may_clamp(&self, key: Key<Exchange>, now: Time) -> bool {
-        let Some(exchange) = self.exchanges.get(key).filter(|it| it.side == Side::Server) else { return true };
+        let Some(exchange) = self.exchanges.get(key).filter(|it| it.side == Side::Server) else {
+            return true;
+        };
         let client = exchange.pair.and_then(|pair| self.exchanges.get(pair));
         client.is_none_or(|client| client.end.is_some())
             || now >= exchange.ended.saturating_add(limit::PEER_WAIT)
@@ -189,6 +193,10 @@ impl Correlator {
             Some(Owner::Exchange(owner)) => Some(owner),
             Some(Owner::Gone(_)) | None => None,
         };
+        let claimed = match exchange.claim {
+            Some(Claim::Forwarded(server) | Claim::Late(server)) => Some(server),
+            Some(Claim::Ambiguous | Claim::Made) | None => None,
+        };
         let client = exchange.pair.filter(|_| exchange.side == Side::Server);
         let (socket, side, tgid) = (exchange.socket, exchange.side, exchange.tgid);
         if let Some(context) = context.filter(|_| side == Side::Server)
@@ -199,7 +207,7 @@ impl Correlator {
                 self.carriers.remove(&(tgid, context));
             }
         }
-        for target in owner.into_iter().chain(client) {
+        for target in owner.into_iter().chain(claimed).chain(client) {
             self.let_go(target);
         }
         if let Some(found) = self.sockets.get_mut(socket) {

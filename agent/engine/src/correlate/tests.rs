@@ -36,7 +36,6 @@ fn task(tgid: u32, id: u64) -> Task {
 #[derive(Clone, Copy, Debug)]
 struct At {
     socket: Key<Socket>,
-    side: Side,
     number: u64,
 }
 
@@ -51,7 +50,7 @@ struct World {
     correlator: Correlator,
     now: Time,
     sockets: u64,
-    requests: HashMap<(u32, Key<Socket>), u64>,
+    requests: HashMap<Key<Socket>, u64>,
 }
 
 impl World {
@@ -130,9 +129,9 @@ impl World {
     }
 
     fn start(&mut self, socket: Key<Socket>, side: Side, task: Task) -> At {
-        let count = self.requests.entry((0, socket)).or_default();
+        let count = self.requests.entry(socket).or_default();
         *count += 1;
-        let at = At { socket, side, number: *count };
+        let at = At { socket, number: *count };
         let (number, call) = (at.number, self.call(task));
         self.watch(socket, |out| out.request_started(number, side, number * 100, &call));
         at
@@ -140,8 +139,10 @@ impl World {
 
     fn head(&mut self, at: At, task: Task, method: &str, target: &str, fields: &[(&str, &str)]) {
         let call = Call { enter: self.now, exit: self.now, tid: task.id as u32, task };
-        let fields: Vec<_> =
-            fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }).collect();
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() })
+            .collect();
         let head = RequestHead {
             version: Version::Http11,
             method: Some(method.as_bytes()),
@@ -228,7 +229,10 @@ fn the(spans: &[Span], kind: Kind, tgid: u32) -> &Span {
 
 #[track_caller]
 fn is_child(span: &Span, parent: &Span, method: LinkMethod) {
-    assert_eq!(span.parent.map(|it| (it.span_id, it.method, it.remote)), Some((parent.span_id, method, false)));
+    assert_eq!(
+        span.parent.map(|it| (it.span_id, it.method, it.remote)),
+        Some((parent.span_id, method, false))
+    );
     assert_eq!(span.trace_id, parent.trace_id);
     assert!(span.start >= parent.start);
 }

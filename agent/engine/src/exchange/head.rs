@@ -23,6 +23,8 @@ pub(crate) struct Head {
     pub(crate) version: Version,
     pub(crate) method: Method,
     pub(crate) target_truncated: bool,
+    /// Fields were lost: one that is not here may have been there.
+    pub(crate) fields_incomplete: bool,
     text: Box<[u8]>,
     /// Where method, target, host and agent end in `text`; `None`: unknown, and takes no room.
     ends: [Option<u32>; 4],
@@ -63,6 +65,7 @@ impl Head {
             version: head.version,
             method,
             target_truncated: head.target_truncated || full.map(<[u8]>::len) != target.map(<[u8]>::len),
+            fields_incomplete: head.fields_incomplete,
             text: text.into_boxed_slice(),
             ends,
         }
@@ -105,7 +108,9 @@ fn host_and_agent<'a>(fields: &[Field<'a>]) -> (Option<&'a [u8]>, Option<&'a [u8
                 host = Some(field.value);
                 hosts = hosts.saturating_add(1);
             }
-            10 if agent.is_none() && field.name.eq_ignore_ascii_case(b"user-agent") => agent = Some(field.value),
+            10 if agent.is_none() && field.name.eq_ignore_ascii_case(b"user-agent") => {
+                agent = Some(field.value)
+            }
             _ => {}
         }
     }

@@ -54,7 +54,10 @@ impl<T> Table<T> {
     }
 
     pub(crate) fn get(&self, key: Key<T>) -> Option<&T> {
-        self.entries.get(key.index as usize).filter(|(serial, _)| *serial == key.serial).map(|(_, entry)| entry)
+        self.entries
+            .get(key.index as usize)
+            .filter(|(serial, _)| *serial == key.serial)
+            .map(|(_, entry)| entry)
     }
 
     pub(crate) fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
@@ -72,7 +75,11 @@ impl<T> Table<T> {
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key<T>> + '_ {
-        self.entries.iter().map(|(index, (serial, _))| Key { index: index as u32, serial: *serial, of: PhantomData })
+        self.entries.iter().map(|(index, (serial, _))| Key {
+            index: index as u32,
+            serial: *serial,
+            of: PhantomData,
+        })
     }
 
     /// The first entry at or behind this place, and the place after it; from the start again at the end.

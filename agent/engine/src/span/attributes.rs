@@ -141,7 +141,7 @@ fn server(list: &mut List, head: &Head) {
 fn client(list: &mut List, head: &Head, socket: Option<&Socket>) {
     let target = parse(head);
     let authority = target.authority.or_else(|| head.host());
-    let remote = socket.and_then(|socket| match &socket.remote {
+    let remote = socket.filter(|_| !head.fields_incomplete).and_then(|socket| match &socket.remote {
         Some(Endpoint::Ip(remote)) => Some(remote),
         Some(Endpoint::Unix(_)) | None => None,
     });

@@ -8,7 +8,9 @@ const CREDENTIALS: &str = "REDACTED:REDACTED@";
 pub(super) fn url(scheme: &[u8], authority: &[u8], rest: &[u8]) -> String {
     let host = after_credentials(authority);
     let mut url = String::with_capacity(
-        [scheme.len(), CREDENTIALS.len(), host.len(), rest.len(), 3].into_iter().fold(0, usize::saturating_add),
+        [scheme.len(), CREDENTIALS.len(), host.len(), rest.len(), 3]
+            .into_iter()
+            .fold(0, usize::saturating_add),
     );
     url.push_str(&String::from_utf8_lossy(scheme));
     url.push_str("://");

@@ -23,7 +23,9 @@ pub(super) fn any(text: &[u8]) -> Result<u128, Malformed> {
 
 /// 1 to 16 digits of either case.
 pub(super) fn any_span(text: &[u8]) -> Result<u64, Malformed> {
-    u64::try_from(any(text)?).map_err(|_| Malformed).and_then(|id| if text.len() > 16 { Err(Malformed) } else { Ok(id) })
+    u64::try_from(any(text)?)
+        .map_err(|_| Malformed)
+        .and_then(|id| if text.len() > 16 { Err(Malformed) } else { Ok(id) })
 }
 
 /// Exactly 16 lower-case digits.

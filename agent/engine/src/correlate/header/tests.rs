@@ -149,7 +149,9 @@ fn jaeger_ids_may_be_short_and_colons_encoded() {
     valid(&[("Uber-Trace-Id", &full.replace(':', "%3A"))], TRACE, SPAN, Some(true));
     valid(&[("uber-trace-id", "a:b:0:00")], 0xa, 0xb, Some(false));
     valid(&[("uber-trace-id", "a:b:0:3")], 0xa, 0xb, Some(true));
-    for text in ["", "a:b:0", "a:b:0:1:2", "0:b:0:1", "a:0:0:1", "a:b:0:111", "g:b:0:1", "a%3Bb:0:1", ":b:0:1"] {
+    for text in
+        ["", "a:b:0", "a:b:0:1:2", "0:b:0:1", "a:0:0:1", "a:b:0:111", "g:b:0:1", "a%3Bb:0:1", ":b:0:1"]
+    {
         malformed(&[("uber-trace-id", text)]);
     }
     malformed(&[("uber-trace-id", "a:b:0:1"), ("uber-trace-id", "a:b:0:1")]);
@@ -186,7 +188,12 @@ fn datadog_ids_are_decimal_and_the_high_half_a_tag() {
     let span = ("x-datadog-parent-id", "67667974448284343");
     let high = ("x-datadog-tags", "_dd.p.dm=-1,_dd.p.tid=4bf92f3577b34da6");
     valid(&[low, span, high, ("x-datadog-sampling-priority", "2")], TRACE, SPAN, Some(true));
-    valid(&[low, span, ("x-datadog-sampling-priority", "-1")], TRACE & u128::from(u64::MAX), SPAN, Some(false));
+    valid(
+        &[low, span, ("x-datadog-sampling-priority", "-1")],
+        TRACE & u128::from(u64::MAX),
+        SPAN,
+        Some(false),
+    );
     valid(&[low, span, ("x-datadog-tags", "_dd.p.tid=4BF9")], TRACE & u128::from(u64::MAX), SPAN, None);
     valid(&[low, ("x-datadog-parent-id", "0")], TRACE & u128::from(u64::MAX), 0, None);
     for text in ["", "0", "a", "-1", "18446744073709551616", "000000000000000000001"] {

@@ -31,7 +31,7 @@ const FIELDS: [&[(&str, &str)]; 4] = [
 
 /// Does anything a protocol may do, and checks the equation after each step.
 fn run(seed: u64, steps: usize) -> World {
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut random = Random(seed);
     let mut world = World::new();
     let connections: Vec<_> = (0..6).map(|_| world.connect()).collect();
@@ -91,8 +91,15 @@ fn every_exchange_is_accounted_for_at_every_moment_whatever_happens() {
         // Nothing is left once everything has ended and waited.
         let sockets: Vec<_> = world.correlator.sockets.keys().collect();
         for socket in &sockets {
-            let open: Vec<_> =
-                world.correlator.sockets.get(*socket).unwrap().open.iter().map(|(number, _)| *number).collect();
+            let open: Vec<_> = world
+                .correlator
+                .sockets
+                .get(*socket)
+                .unwrap()
+                .open
+                .iter()
+                .map(|(number, _)| *number)
+                .collect();
             let now = world.now;
             for number in open {
                 world.watch(*socket, |out| out.ended(number, Ending::Unseen(Unseen::AgentStopped), now));

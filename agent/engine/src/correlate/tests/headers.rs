@@ -82,7 +82,8 @@ fn a_forwarded_header_makes_the_proxy_the_parent_whatever_its_tasks_do() {
     assert_eq!(spans.len(), 20);
     for server in spans.iter().filter(|span| span.kind == Kind::Server) {
         let made = server.parent.unwrap().span_id.0;
-        let child = spans.iter().filter(|span| span.parent.is_some_and(|parent| parent.span_id == server.span_id));
+        let child =
+            spans.iter().filter(|span| span.parent.is_some_and(|parent| parent.span_id == server.span_id));
         // Made in reverse order.
         let child: Vec<_> = child.collect();
         assert_eq!(child.len(), 1, "{made}");

@@ -5,7 +5,13 @@ use crate::{
 };
 
 /// One exchange; what its span says, in order.
-fn span(side: Side, method: &str, target: &str, fields: &[(&str, &str)], end: impl FnOnce(&mut World, At)) -> Span {
+fn span(
+    side: Side,
+    method: &str,
+    target: &str,
+    fields: &[(&str, &str)],
+    end: impl FnOnce(&mut World, At),
+) -> Span {
     let mut world = World::new();
     let socket = world.elsewhere();
     let at = world.start(socket, side, task(10, 10));
