@@ -60,7 +60,7 @@ impl Engine {
             Event::End(end) => self.end(end, now),
             Event::Exec(exec) => self.correlator.process_changed(exec.process.tgid),
             Event::Exit(process) => self.correlator.process_changed(process.tgid),
-            Event::Fork(_) | Event::Seen(_) => {}
+            Event::Fork(_) | Event::Seen(_) | Event::IoUring(_) => {}
         }
     }
 
