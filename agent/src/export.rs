@@ -14,11 +14,12 @@ use std::{
 use engine::span::{Attribute, Span};
 
 pub use self::{
-    destination::{Destination, DestinationError},
+    destination::{Destination, DestinationError, OtlpTarget},
+    otlp::SettingsError,
     queue::{Counts, Reason},
 };
 use self::{
-    otlp::{Otlp, Settings, SettingsError},
+    otlp::{Otlp, Settings},
     queue::Queue,
 };
 use crate::clock::{Clock, Offset};

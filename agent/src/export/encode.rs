@@ -22,32 +22,16 @@ const SCOPE: &str = "spandrel";
 /// Bytes of framing that a request needs beside its spans and Resources, for each Resource, at most.
 const FRAMING: usize = 256;
 
+/// Buffers that are kept for the next request, and the largest that is: 2 MiB together, at most.
+const SPARE_MAX: usize = 8;
+const SPARE_BYTES: usize = 256 * 1024;
+
 /// A request, encoded.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) body: Vec<u8>,
     /// Spans in it.
     pub(super) spans: u64,
-}
-
-/// Encodes chunks into as few requests below the limit as hold them, and says how many spans fit in none.
-pub(super) fn requests(chunks: Vec<Chunk>, limit: usize) -> (Vec<Request>, u64) {
-    let mut encoder = Encoder::new(limit);
-    let mut requests = Vec::new();
-    let mut too_large = 0;
-    // Chunks are freed one by one: encoded, a span is less than half the size.
-    for chunk in chunks {
-        for exported in chunk.spans() {
-            let mut pushed = encoder.push(exported, chunk.offset());
-            if pushed == Err(Full::Request) {
-                requests.extend(encoder.take());
-                pushed = encoder.push(exported, chunk.offset());
-            }
-            too_large += u64::from(pushed.is_err());
-        }
-    }
-    requests.extend(encoder.take());
-    (requests, too_large)
 }
 
 /// A span that did not fit.
@@ -61,7 +45,7 @@ enum Full {
 
 /// Collects the spans of one request.
 #[derive(Debug)]
-struct Encoder {
+pub(super) struct Encoder {
     /// Largest request in bytes.
     limit: usize,
     groups: Vec<Group>,
@@ -69,6 +53,8 @@ struct Encoder {
     index: FxHashMap<usize, usize>,
     size: usize,
     spans: u64,
+    /// Buffers of groups that were taken: fresh memory costs more than what is written to it.
+    spare: Vec<Writer>,
 }
 
 /// The spans of one Resource.
@@ -80,8 +66,27 @@ struct Group {
 }
 
 impl Encoder {
-    fn new(limit: usize) -> Self {
-        Self { limit, groups: Vec::new(), index: FxHashMap::default(), size: 0, spans: 0 }
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, groups: Vec::new(), index: FxHashMap::default(), size: 0, spans: 0, spare: Vec::new() }
+    }
+
+    /// Encodes chunks into as few requests below the limit as hold them, and says how many spans fit in none.
+    pub(super) fn requests(&mut self, chunks: Vec<Chunk>) -> (Vec<Request>, u64) {
+        let mut requests = Vec::new();
+        let mut too_large = 0;
+        // Chunks are freed one by one: encoded, a span is less than half the size.
+        for chunk in chunks {
+            for exported in chunk.spans() {
+                let mut pushed = self.push(exported, chunk.offset());
+                if pushed == Err(Full::Request) {
+                    requests.extend(self.take());
+                    pushed = self.push(exported, chunk.offset());
+                }
+                too_large += u64::from(pushed.is_err());
+            }
+        }
+        requests.extend(self.take());
+        (requests, too_large)
     }
 
     /// Adds a span to the request.
@@ -104,19 +109,14 @@ impl Encoder {
     /// The request so far; the next span begins a new one.
     fn take(&mut self) -> Option<Request> {
         let mut request = Writer::with_capacity(self.size);
-        for group in self.groups.drain(..).filter(|group| !group.spans.is_empty()) {
-            request.message(request::RESOURCE_SPANS, 3, |out| {
-                out.append(&group.header);
-                out.message(resource_spans::SCOPE_SPANS, 3, |out| {
-                    out.message(scope_spans::SCOPE, 1, |out| {
-                        out.string(scope::NAME, SCOPE);
-                        out.string(scope::VERSION, env!("CARGO_PKG_VERSION"));
-                    });
-                    out.append(&group.spans);
-                    out.string(scope_spans::SCHEMA_URL, opentelemetry_semantic_conventions::SCHEMA_URL);
-                });
-                out.string(resource_spans::SCHEMA_URL, opentelemetry_semantic_conventions::SCHEMA_URL);
-            });
+        for mut group in self.groups.drain(..) {
+            if !group.spans.is_empty() {
+                group.write(&mut request);
+            }
+            if self.spare.len() < SPARE_MAX && group.spans.capacity() <= SPARE_BYTES {
+                group.spans.truncate(0);
+                self.spare.push(group.spans);
+            }
         }
         self.index.clear();
         self.size = 0;
@@ -135,10 +135,29 @@ impl Encoder {
                 }
             });
             self.size += header.len() + FRAMING;
-            self.groups.push(Group { resource: Arc::clone(resource), header, spans: Writer::default() });
+            let spans = self.spare.pop().unwrap_or_default();
+            self.groups.push(Group { resource: Arc::clone(resource), header, spans });
         }
         debug_assert!(self.groups.get(index).is_some_and(|group| Arc::ptr_eq(&group.resource, resource)));
         index
+    }
+}
+
+impl Group {
+    /// Writes the group as `ResourceSpans`.
+    fn write(&self, request: &mut Writer) {
+        request.message(request::RESOURCE_SPANS, 3, |out| {
+            out.append(&self.header);
+            out.message(resource_spans::SCOPE_SPANS, 3, |out| {
+                out.message(scope_spans::SCOPE, 1, |out| {
+                    out.string(scope::NAME, SCOPE);
+                    out.string(scope::VERSION, env!("CARGO_PKG_VERSION"));
+                });
+                out.append(&self.spans);
+                out.string(scope_spans::SCHEMA_URL, opentelemetry_semantic_conventions::SCHEMA_URL);
+            });
+            out.string(resource_spans::SCHEMA_URL, opentelemetry_semantic_conventions::SCHEMA_URL);
+        });
     }
 }
 

@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
 use super::{
-    encode::{self, Request},
+    encode::{Encoder, Request},
     queue::{Batching, Queue, Reason},
 };
 
@@ -35,8 +35,9 @@ pub(super) fn open(path: &Path) -> io::Result<Box<dyn Write + Send>> {
 /// Writes what is queued until the queue is closed.
 pub(super) async fn run(file: impl Write, queue: &Queue) {
     let mut lines = Lines { file, failing: false };
+    let mut encoder = Encoder::new(LINE_BYTES);
     while let Some(chunks) = queue.next(BATCHING).await {
-        let (requests, too_large) = encode::requests(chunks, LINE_BYTES);
+        let (requests, too_large) = encoder.requests(chunks);
         queue.drop_taken(Reason::TooLarge, too_large);
         for request in requests {
             lines.write(&request, queue);

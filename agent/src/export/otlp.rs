@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-pub(super) use self::settings::{Settings, SettingsError};
+pub(super) use self::settings::Settings;
+pub use self::settings::SettingsError;
 use self::{outcome::Outcome, retry::Backoff, transport::Transport};
 use super::{
-    encode::{self, Request},
+    encode::{Encoder, Request},
     queue::{Batching, Queue, Reason},
 };
 
@@ -27,20 +28,20 @@ const BATCHING: Batching = Batching { spans: 2048, wait: Duration::from_secs(1) 
 /// Sends to one collector.
 pub(super) struct Otlp {
     transport: Transport,
-    request_bytes: usize,
     log: Log,
 }
 
 impl Otlp {
     pub(super) fn new(settings: Settings) -> Result<Self, SettingsError> {
         let log = Log { endpoint: settings.endpoint.to_string(), state: State::Fresh };
-        Ok(Self { transport: Transport::new(settings)?, request_bytes: REQUEST_BYTES, log })
+        Ok(Self { transport: Transport::new(settings)?, log })
     }
 
     /// Delivers what is queued until the queue is closed.
     pub(super) async fn run(mut self, queue: &Queue) {
+        let mut encoder = Encoder::new(REQUEST_BYTES);
         while let Some(chunks) = queue.next(BATCHING).await {
-            let (requests, too_large) = encode::requests(chunks, self.request_bytes);
+            let (requests, too_large) = encoder.requests(chunks);
             queue.drop_taken(Reason::TooLarge, too_large);
             for request in requests {
                 self.deliver(request, queue).await;

@@ -1,0 +1,166 @@
+//! The one event loop: records and time in, spans out.
+//!
+//! It runs on one thread that never waits for anything but the ring and signals.
+
+mod pipeline;
+pub mod signals;
+mod status;
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+
+use self::signals::Signals;
+pub use self::{pipeline::Pipeline, status::StatusFile};
+use crate::{
+    clock::{self, Clock},
+    export::{Destination, Exports, FLUSH_MAX},
+    kernel::{Options, Probes, Reader},
+    process::Processes,
+    recording::{Header, Writer},
+    telemetry::{Figures, StatusLine},
+};
+
+/// How often the ring is drained: the longest that a span waits for this program.
+const DRAIN: Duration = Duration::from_millis(10);
+/// Records handled in one go, so that signals and time-outs get their turn under load.
+const DRAIN_MAX: usize = 16_384;
+/// How often counters are shown, clocks compared and Unix connections looked after.
+const SECOND: Duration = Duration::from_secs(1);
+/// How often what events cannot tell is looked after: connections and processes whose end was lost.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// What a tracing session is started with.
+pub struct Setup {
+    pub options: Options,
+    pub processes: Processes,
+    pub telemetry_ingest: engine::TelemetryIngest,
+    pub destinations: Vec<Destination>,
+    /// Where a recording goes.
+    pub record: Option<PathBuf>,
+}
+
+/// Attached probes and everything behind them.
+pub struct Session {
+    reader: Reader,
+    pipeline: Pipeline,
+    clock: Arc<Clock>,
+    status: StatusLine,
+    file: Option<StatusFile>,
+}
+
+impl Session {
+    /// Loads and attaches the probes, starts the exports, learns the running processes.
+    pub fn start(setup: Setup) -> Result<Self> {
+        let clock = Arc::new(Clock::default());
+        let exports = Exports::start(&setup.destinations, Arc::clone(&clock))?;
+        let seed = random_seed().context("cannot get random numbers from the kernel")?;
+        let record = match &setup.record {
+            None => None,
+            Some(path) => {
+                let header = Header::new(
+                    kernel_release(),
+                    seed,
+                    std::process::id(),
+                    clock.offset().nanoseconds(),
+                );
+                let writer = Writer::create(path, &header)
+                    .with_context(|| format!("cannot write the recording {}", path.display()))?;
+                Some(writer)
+            }
+        };
+        let (mut probes, reader) = Probes::load(&setup.options)?;
+        probes.attach()?;
+        let engine = engine::Engine::new(engine::Config {
+            seed,
+            own_tgid: std::process::id(),
+            telemetry_ingest: setup.telemetry_ingest,
+        });
+        let mut pipeline = Pipeline::new(engine, setup.processes, probes, exports, record);
+        pipeline.scan();
+        Ok(Self { reader, pipeline, clock, status: StatusLine::new(), file: StatusFile::from_environment() })
+    }
+
+    /// The tables that the commands change.
+    pub fn pipeline(&mut self) -> &mut Pipeline {
+        &mut self.pipeline
+    }
+
+    /// Traces until `signals` says that it is over.
+    pub fn run(&mut self, signals: &mut Signals) -> Result<()> {
+        let mut second = Instant::now();
+        let mut sweep = Instant::now();
+        loop {
+            let signalled =
+                self.reader.wait(signals.fd(), DRAIN).context("cannot wait for the ring")?;
+            self.drain(DRAIN_MAX)?;
+            if signalled && signals.handle()? {
+                return Ok(());
+            }
+            if second.elapsed() >= SECOND {
+                second = Instant::now();
+                let all = sweep.elapsed() >= SWEEP;
+                if all {
+                    sweep = Instant::now();
+                }
+                self.clock.refresh();
+                self.pipeline.look_after(clock::now(), all)?;
+                self.show()?;
+            }
+        }
+    }
+
+    /// Takes what is in the ring, ends what is open, hands over every span and waits for the destinations, within
+    /// their bound.
+    pub fn finish(mut self) -> Result<()> {
+        let deadline = Instant::now() + FLUSH_MAX;
+        // What the traced programs did until now is in the ring.
+        while self.drain(DRAIN_MAX)? == DRAIN_MAX && Instant::now() < deadline {}
+        self.pipeline.finish(clock::now(), deadline)?;
+        self.show()
+    }
+
+    fn drain(&mut self, limit: usize) -> Result<usize> {
+        let now = clock::now();
+        self.pipeline.tick(now)?;
+        let pipeline = &mut self.pipeline;
+        let mut result = Ok(());
+        let count = self.reader.drain(limit, |record| {
+            if result.is_ok() {
+                result = pipeline.record(record, now);
+            }
+        });
+        result?;
+        self.pipeline.hand_over()?;
+        Ok(count)
+    }
+
+    fn show(&mut self) -> Result<()> {
+        if !self.status.is_shown() && self.file.is_none() {
+            return Ok(());
+        }
+        let status = self.pipeline.status()?;
+        let figures = Figures { spans: status.spans(), drops: status.drops(), traced: status.traced };
+        self.status.update(clock::now(), &figures);
+        if let Some(file) = &self.file {
+            file.write(&status)?;
+        }
+        Ok(())
+    }
+}
+
+/// `uname -r`.
+pub fn kernel_release() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+fn random_seed() -> std::io::Result<u128> {
+    use std::io::Read as _;
+    let mut bytes = [0; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u128::from_ne_bytes(bytes))
+}

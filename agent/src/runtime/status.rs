@@ -1,0 +1,125 @@
+//! The agent's counters, as they are shown and written.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use anyhow::{Context as _, Result};
+use engine::Engine;
+use serde::Serialize;
+
+use crate::{export::Exports, held::Held, process::Processes};
+
+/// Names a file that the counters are written to, each second and at the end.
+const VARIABLE: &str = "SPANDREL_STATUS";
+
+/// All counters at one moment.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    engine: BTreeMap<&'static str, u64>,
+    kernel: BTreeMap<&'static str, u64>,
+    /// `seen = open + waiting + excluded + retracted + dropped` and, for each destination,
+    /// `queued + accepted + dropped`.
+    accounting: BTreeMap<&'static str, u64>,
+    destinations: BTreeMap<String, Destination>,
+    processes: BTreeMap<&'static str, u64>,
+    memory: BTreeMap<String, u64>,
+    pub(super) traced: usize,
+}
+
+/// What became of the spans that one destination was given.
+#[derive(Debug, Serialize)]
+struct Destination {
+    handed: u64,
+    queued: u64,
+    accepted: u64,
+    dropped: BTreeMap<&'static str, u64>,
+}
+
+impl Status {
+    pub(super) fn new(
+        engine: &Engine,
+        kernel: Vec<(&'static str, u64)>,
+        missed: u64,
+        exports: &Exports,
+        processes: &Processes,
+        held: &Held,
+    ) -> Result<Self> {
+        let mut kernel: BTreeMap<_, _> = kernel.into_iter().collect();
+        kernel.insert("missed_runs", missed);
+        let accounting = engine.accounting();
+        let counters = processes.counters();
+        Ok(Self {
+            engine: engine.counters().iter().collect(),
+            kernel,
+            accounting: BTreeMap::from([
+                ("seen", accounting.seen),
+                ("open", accounting.open),
+                ("waiting", accounting.waiting),
+                ("excluded", accounting.excluded),
+                ("retracted", accounting.retracted),
+                ("dropped", accounting.dropped),
+                ("spans", accounting.spans),
+            ]),
+            destinations: exports.counts().map(|(name, counts)| (name.to_owned(), destination(&counts))).collect(),
+            processes: BTreeMap::from([
+                ("refused", counters.refused),
+                ("forgotten", counters.forgotten),
+                ("thirty_two_bit", counters.thirty_two_bit),
+                ("unknown", counters.unknown),
+                ("held_records_dropped", held.dropped()),
+            ]),
+            memory: memory(),
+            traced: processes.traced(),
+        })
+    }
+
+    /// Spans made.
+    pub(super) fn spans(&self) -> u64 {
+        self.accounting.get("spans").copied().unwrap_or_default()
+    }
+
+    /// Everything lost, whatever the reason.
+    pub(super) fn drops(&self) -> u64 {
+        let kernel = ["ring_full", "inflight_full", "connections_full", "processes_full", "missed_runs"];
+        let lost: u64 = kernel.iter().filter_map(|name| self.kernel.get(name)).sum();
+        let dropped: u64 =
+            self.destinations.values().map(|destination| destination.dropped.values().sum::<u64>()).sum();
+        lost + dropped + self.accounting.get("dropped").copied().unwrap_or_default()
+    }
+}
+
+fn destination(counts: &crate::export::Counts) -> Destination {
+    let dropped: BTreeMap<_, _> =
+        crate::export::Reason::ALL.iter().map(|reason| (reason.as_str(), counts.dropped(*reason))).collect();
+    Destination { handed: counts.handed, queued: counts.queued, accepted: counts.accepted, dropped }
+}
+
+/// The memory lines of `/proc/self/status`, in bytes.
+fn memory() -> BTreeMap<String, u64> {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = |line: &str| {
+        let (name, rest) = line.split_once(':')?;
+        let kilobytes: u64 = rest.trim().strip_suffix(" kB")?.parse().ok()?;
+        name.starts_with("Rss").then(|| (name.to_owned(), kilobytes * 1024))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// The file that counters are written to.
+#[derive(Debug)]
+pub struct StatusFile(PathBuf);
+
+impl StatusFile {
+    pub(super) fn from_environment() -> Option<Self> {
+        let path = std::env::var_os(VARIABLE).filter(|path| !path.is_empty())?;
+        Some(Self(path.into()))
+    }
+
+    /// Replaces the file at once, so that a reader never sees half of it.
+    pub(super) fn write(&self, status: &Status) -> Result<()> {
+        let mut next = self.0.clone().into_os_string();
+        next.push(".next");
+        let failed = || format!("cannot write the counters to {} ({VARIABLE})", self.0.display());
+        fs::write(&next, serde_json::to_vec_pretty(status)?).with_context(failed)?;
+        fs::rename(&next, &self.0).with_context(failed)
+    }
+}
