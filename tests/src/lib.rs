@@ -9,6 +9,7 @@ pub mod http;
 pub mod load;
 pub mod netns;
 pub mod process;
+pub mod recording;
 pub mod replay;
 pub mod sink;
 pub mod span;

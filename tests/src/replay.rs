@@ -79,7 +79,9 @@ pub fn yaml(spans: &[Span]) -> String {
                 Value::String(text) => quoted(text),
                 Value::Integer(number) => number.to_string(),
                 Value::Bool(truth) => truth.to_string(),
-                Value::Strings(list) => format!("[{}]", list.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")),
+                Value::Strings(list) => {
+                    format!("[{}]", list.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+                }
             };
             line(format!("    {}: {value}", attribute.key));
         }
@@ -89,11 +91,12 @@ pub fn yaml(spans: &[Span]) -> String {
 
 /// What a span is of, whatever became of it: kind, process, method and target.
 pub fn identity(span: &Span) -> String {
-    let attributes: Vec<_> = ["http.request.method", "http.request.method_original", "url.path", "url.query", "url.full"]
-        .iter()
-        .filter_map(|key| span.attributes.iter().find(|attribute| attribute.key == *key))
-        .map(|attribute| format!("{:?}", attribute.value))
-        .collect();
+    let attributes: Vec<_> =
+        ["http.request.method", "http.request.method_original", "url.path", "url.query", "url.full"]
+            .iter()
+            .filter_map(|key| span.attributes.iter().find(|attribute| attribute.key == *key))
+            .map(|attribute| format!("{:?}", attribute.value))
+            .collect();
     format!("{:?} {} {}", span.kind, span.tgid, attributes.join(" "))
 }
 
