@@ -192,7 +192,8 @@ fn accepted(counters: &Value) -> u64 {
 }
 
 fn lost(counters: &Value) -> Vec<(String, u64)> {
-    let kernel = ["ring_full", "inflight_full", "connections_full", "processes_full", "unseen_bytes"];
+    let kernel =
+        ["ring_full", "inflight_full", "connections_full", "processes_full", "unseen_bytes", "missed_runs"];
     let engine = ["gaps", "reorder_full", "connections_evicted", "exchanges_evicted", "records_refused"];
     let mut lost: Vec<_> = kernel
         .iter()
