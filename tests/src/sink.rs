@@ -1,0 +1,85 @@
+//! An OTLP/HTTP collector on the loopback interface that keeps what it is sent.
+
+use std::{
+    net::{TcpListener, TcpStream},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
+
+use crate::{
+    http::Connection,
+    span::{Span, from_request},
+};
+
+/// Spans and faults of a sink; shared with its threads.
+#[derive(Default)]
+struct State {
+    spans: Vec<Span>,
+    faults: Vec<String>,
+}
+
+/// The sink: answers every export with success.
+pub struct Sink {
+    port: u16,
+    state: Arc<Mutex<State>>,
+}
+
+impl Sink {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bind the sink");
+        let port = listener.local_addr().expect("address of the sink").port();
+        let state = Arc::<Mutex<State>>::default();
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let state = Arc::clone(&shared);
+                thread::spawn(move || {
+                    if let Err(fault) = serve(stream, |spans| lock(&state).spans.extend(spans)) {
+                        lock(&state).faults.push(fault);
+                    }
+                });
+            }
+        });
+        Self { port, state }
+    }
+
+    /// What `--export otlp-http=` wants.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// All spans so far; fails if the exporter sent something that is not OTLP.
+    pub fn spans(&self) -> Vec<Span> {
+        let state = lock(&self.state);
+        assert!(state.faults.is_empty(), "the sink was sent what is not OTLP: {:?}", state.faults);
+        state.spans.clone()
+    }
+}
+
+fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Serves a connection until its end; what arrives goes to `keep`.
+pub fn serve(stream: TcpStream, mut keep: impl FnMut(Vec<Span>)) -> Result<(), String> {
+    let mut connection = Connection::new(stream);
+    while let Some(request) = connection.receive(false).map_err(|e| format!("read: {e}"))? {
+        if !request.start_line.starts_with("POST /v1/traces ") {
+            connection.send("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").ok();
+            return Err(format!("unexpected request {:?}", request.start_line));
+        }
+        if let Some(coding) = request.header("content-encoding") {
+            return Err(format!("content-encoding {coding} was not asked for"));
+        }
+        let export = ExportTraceServiceRequest::decode(request.body.as_slice())
+            .map_err(|e| format!("{} bytes are not an export request: {e}", request.body.len()))?;
+        keep(from_request(&export));
+        connection
+            .send("HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n")
+            .map_err(|e| format!("write: {e}"))?;
+    }
+    Ok(())
+}
