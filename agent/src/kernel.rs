@@ -8,8 +8,8 @@ pub mod btf;
 pub mod info;
 mod offsets;
 mod order;
-mod syscall;
 mod reader;
+mod syscall;
 
 use std::{fs, os::fd::AsFd as _};
 
@@ -242,9 +242,7 @@ fn verifier_error(program: &str, error: ProgramError) -> anyhow::Error {
 /// Whether tracepoint programs may ask for saved registers: by trying, not by version.
 fn registers_helper() -> bool {
     use aya::{programs::ProgramType, sys::BpfHelper};
-    let supported = |helper| {
-        aya::sys::is_helper_supported(ProgramType::TracePoint, helper).unwrap_or(false)
-    };
+    let supported = |helper| aya::sys::is_helper_supported(ProgramType::TracePoint, helper).unwrap_or(false);
     supported(BpfHelper::BPF_FUNC_task_pt_regs) && supported(BpfHelper::BPF_FUNC_get_current_task_btf)
 }
 

@@ -50,11 +50,25 @@ pub(crate) fn open(socket: &Socket, role: u8) -> Result<*mut Connection, ProbeEr
     store(socket, role, flags)
 }
 
-/// Stores a connection that is older than the agent, or whose opening passed unseen.
+/// Stores a connection that is older than the agent, or whose opening passed unseen. A global function: rare, and
+/// many ways lead out of it. Whether it was stored.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn adopt(sk: u64, inode: u64, family: u64, protocol: u64) -> u64 {
+    let socket = Socket { sk, inode, family: family as u16, protocol: protocol as u16 };
+    match try_adopt(&socket) {
+        Ok(()) => 1,
+        Err(error) => {
+            counters::add(error.counter(), 1);
+            0
+        }
+    }
+}
+
 #[inline(always)]
-fn adopt(socket: &Socket) -> Result<*mut Connection, ProbeError> {
+fn try_adopt(socket: &Socket) -> Result<(), ProbeError> {
     if !socket.sequenced() {
-        return store(socket, role::UNKNOWN, 0);
+        return store(socket, role::UNKNOWN, 0).map(|_| ());
     }
     let connection = store(socket, role::UNKNOWN, flag::SEQUENCED)?;
     if tcp::state(socket.sk)? == tcp::ESTABLISHED {
@@ -65,7 +79,7 @@ fn adopt(socket: &Socket) -> Result<*mut Connection, ProbeError> {
             base(connection, direction::SENT, initial[1].wrapping_add(1));
         }
     }
-    Ok(connection)
+    Ok(())
 }
 
 #[inline(always)]
@@ -97,8 +111,7 @@ fn base(connection: &mut Connection, direction: u8, first: u32) {
         connection.isn[1] = first.wrapping_sub(1);
         connection.flags |= flag::BASED_SENT;
     }
-    if connection.flags & (flag::BASED_RECEIVED | flag::BASED_SENT)
-        == flag::BASED_RECEIVED | flag::BASED_SENT
+    if connection.flags & (flag::BASED_RECEIVED | flag::BASED_SENT) == flag::BASED_RECEIVED | flag::BASED_SENT
     {
         connection.flags |= flag::ISN_KNOWN;
     }
@@ -175,8 +188,7 @@ pub(crate) fn mark(socket: &Socket, call: &mut Call) -> Result<bool, ProbeError>
 
 #[inline(always)]
 fn mark_sequence(sk: u64, call: &mut Call) -> Result<bool, ProbeError> {
-    call.mark =
-        if call.direction == direction::RECEIVED { tcp::copied(sk)? } else { tcp::written(sk)? };
+    call.mark = if call.direction == direction::RECEIVED { tcp::copied(sk)? } else { tcp::written(sk)? };
     call.flags |= inflight::flag::MARKED;
     Ok(true)
 }
@@ -206,14 +218,20 @@ fn counted(call: &Call) -> bool {
     !Socket { sk: call.sk, inode: call.inode, family: call.family, protocol: call.protocol }.sequenced()
 }
 
-/// At the exit of a call that moved `moved` bytes: the connection and the place of the bytes.
+/// At the exit of a call that moved `moved` bytes: the connection and the place of the bytes. `None`: the connection
+/// could not be stored, which is counted.
 #[inline(always)]
-pub(crate) fn place(call: &Call, moved: u32) -> Result<(*mut Connection, Place), ProbeError> {
-    let socket =
-        Socket { sk: call.sk, inode: call.inode, family: call.family, protocol: call.protocol };
+pub(crate) fn place(call: &Call, moved: u32) -> Result<Option<(*mut Connection, Place)>, ProbeError> {
+    let socket = Socket { sk: call.sk, inode: call.inode, family: call.family, protocol: call.protocol };
     let pointer = match find(call.sk, call.inode) {
         Some(found) => found,
-        None => adopt(&socket)?,
+        None if adopt(call.sk, call.inode, u64::from(call.family), u64::from(call.protocol)) == 0 => {
+            return Ok(None);
+        }
+        None => match find(call.sk, call.inode) {
+            Some(found) => found,
+            None => return Ok(None),
+        },
     };
     // SAFETY: see `find` and `mark`.
     let connection = unsafe { &mut *pointer };
@@ -226,7 +244,7 @@ pub(crate) fn place(call: &Call, moved: u32) -> Result<(*mut Connection, Place),
         counters::add(counter::AMBIGUOUS_CALLS, 1);
         counters::add(counter::AMBIGUOUS_BYTES, u64::from(moved));
     }
-    Ok((pointer, place))
+    Ok(Some((pointer, place)))
 }
 
 #[inline(always)]
@@ -283,7 +301,9 @@ fn place_counted(connection: &mut Connection, call: &Call, moved: u32) -> Place 
     }
     let position = half.position;
     // SAFETY: an aligned counter in a map value.
-    unsafe { core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) &raw mut half.position, in(reg) u64::from(moved)) };
+    unsafe {
+        core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) &raw mut half.position, in(reg) u64::from(moved))
+    };
     Place { position, ambiguous }
 }
 

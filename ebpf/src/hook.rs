@@ -32,6 +32,14 @@ fn argument(ctx: &TracePointContext, index: usize) -> u64 {
     context(ctx, ARGUMENTS + index * 8)
 }
 
+/// An argument that not every call of the program has, at entry. Read as memory: direct reads count towards what
+/// an event must offer for the program to be attached.
+#[inline(always)]
+fn late_argument(ctx: &TracePointContext, index: usize) -> u64 {
+    // SAFETY: the context has room for six arguments (struct syscall_tp_t in kernel/trace/trace_syscalls.c).
+    unsafe { ctx.read_at(ARGUMENTS + index * 8) }.unwrap_or(0)
+}
+
 /// The return value, at exit.
 #[inline(always)]
 fn returned(ctx: &TracePointContext) -> i64 {

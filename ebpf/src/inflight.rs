@@ -62,15 +62,16 @@ pub(crate) fn enter(thread: Thread, call: &Call) -> Result<(), ProbeError> {
     CALLS.insert(thread.key(), call, 0).map_err(|_| ProbeError::InflightFull)
 }
 
-/// Takes a remembered call.
+/// Takes a remembered call. Whether there is one.
 #[inline(always)]
-pub(crate) fn exit(thread: Thread) -> Option<Call> {
+pub(crate) fn exit(thread: Thread, call: &mut Call) -> bool {
     let key = thread.key();
     // SAFETY: the value is copied before it is removed; only this thread has the key.
-    let call = unsafe { CALLS.get(key) }.copied()?;
+    let Some(found) = (unsafe { CALLS.get(key) }) else { return false };
+    *call = *found;
     // Cannot fail: only this thread removes its call.
     let _ = CALLS.remove(key);
-    Some(call)
+    true
 }
 
 /// Whether an exit without a seen entry is to be followed.

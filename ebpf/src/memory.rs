@@ -24,14 +24,27 @@ pub(crate) fn kernel<T: Copy>(base: u64, offset: usize) -> Result<T, ProbeError>
     }
 }
 
+/// Reads kernel memory at `base + offset` into `target`, without a copy on the stack.
+#[inline(always)]
+pub(crate) fn kernel_into<T>(base: u64, offset: usize, target: *mut T) -> Result<(), ProbeError> {
+    // SAFETY: the helper writes exactly `size_of::<T>()` bytes or fails; every caller's T is plain bytes that it owns.
+    let result = unsafe {
+        bpf_probe_read_kernel(
+            target.cast(),
+            size_of::<T>() as u32,
+            base.wrapping_add(offset as u64) as *const _,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(ProbeError::Kernel) }
+}
+
 /// Reads a value from user memory.
 #[inline(always)]
 pub(crate) fn user<T: Copy>(address: u64) -> Result<T, ProbeError> {
     let mut value = core::mem::MaybeUninit::<T>::uninit();
     // SAFETY: the helper writes exactly `size_of::<T>()` bytes or fails.
-    let result = unsafe {
-        bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _)
-    };
+    let result =
+        unsafe { bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _) };
     if result == 0 {
         // SAFETY: written by the helper; T is plain data at every caller.
         Ok(unsafe { value.assume_init() })

@@ -14,7 +14,7 @@ use aya_ebpf::{
 };
 
 use crate::{
-    counters,
+    connections, counters,
     error::ProbeError,
     filter::Thread,
     memory,
@@ -53,30 +53,32 @@ fn wake() -> u64 {
     }
 }
 
-/// Submits the scratch buffer's record with `copied` bytes of payload.
+/// Submits the scratch record with `copied` bytes of payload, standing for `covered` of the stream, and moves it
+/// on to the bytes behind. Whether it fitted.
 #[inline(always)]
-pub(crate) fn data(scratch: *mut Scratch, copied: u32) {
-    // The verifier needs the bound where the length is used.
+pub(crate) fn data(copied: u32, covered: u32) -> u64 {
+    let Ok(scratch) = scratch() else { return 0 };
     let copied = if copied > limit::PIECE_MAX as u32 { limit::PIECE_MAX as u32 } else { copied };
     let length = size_of::<DataRecord>() as u32 + copied;
-    // SAFETY: the scratch buffer is this processor's own, and `length` bytes of it are initialised.
+    // SAFETY: the scratch buffer is this processor's own.
+    let record = unsafe { &mut (*scratch).record };
+    record.copied = copied;
+    record.covered = covered;
+    record.header.length = length;
+    // SAFETY: `length` bytes of the buffer are initialised.
     let result = unsafe {
-        (*scratch).record.copied = copied;
-        (*scratch).record.header.length = length;
-        bpf_ringbuf_output(
-            (&raw const RECORDS).cast_mut().cast(),
-            scratch.cast(),
-            u64::from(length),
-            wake(),
-        )
+        bpf_ringbuf_output((&raw const RECORDS).cast_mut().cast(), scratch.cast(), u64::from(length), wake())
     };
+    record.position = record.position.wrapping_add(u64::from(covered));
+    record.call_offset = record.call_offset.wrapping_add(covered);
     if result == 0 {
         counters::add(counter::DATA_RECORDS, 1);
         counters::add(counter::COPIED_BYTES, u64::from(copied));
+        1
     } else {
         counters::add(counter::RING_FULL, 1);
-        // SAFETY: as above.
-        counters::add(counter::RING_FULL_BYTES, u64::from(unsafe { (*scratch).record.covered }));
+        counters::add(counter::RING_FULL_BYTES, u64::from(covered));
+        0
     }
 }
 
@@ -89,28 +91,45 @@ fn header(kind: Kind, length: usize) -> RecordHeader {
 /// Announces a connection, once, and once more when its initial sequence numbers became known. An
 /// announcement that did not fit is tried again at the next call.
 #[inline(always)]
-pub(crate) fn announce(connection: &mut Connection, sk: u64, protocol: u16, thread: Thread) {
+pub(crate) fn announce(connection: &mut Connection, sk: u64, protocol: u16, thread: u64) {
     let known = connection.flags & flag::ISN_KNOWN != 0;
     let announced = connection.flags & flag::ANNOUNCED != 0;
     let announced_isn = connection.flags & flag::ISN_ANNOUNCED != 0;
     if announced && (announced_isn || !known) {
         return;
     }
+    if announcement(sk, u64::from(protocol), thread) == 0 {
+        return;
+    }
+    connection.flags |= flag::ANNOUNCED;
+    if known {
+        connection.flags |= flag::ISN_ANNOUNCED;
+    }
+}
+
+/// Writes the announcement of the connection at `sk`. A global function: rare, large, and called from many places.
+/// Whether it fitted.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn announcement(sk: u64, protocol: u64, thread: u64) -> u64 {
+    let Some(connection) = connections::find_sock(sk) else { return 0 };
+    // SAFETY: see `connections::find`.
+    let connection = unsafe { &*connection };
     let Some(mut entry) = RECORDS.reserve::<OpenRecord>(0) else {
         counters::add(counter::RING_FULL, 1);
-        return;
+        return 0;
     };
     let record = entry.as_mut_ptr();
-    // SAFETY: the reserved memory is written field by field; all bytes are zeroed first.
+    // SAFETY: the reserved memory is zeroed, then written field by field.
     let result = unsafe {
         core::ptr::write_bytes(record, 0, 1);
         (*record).header = header(kind::OPEN, size_of::<OpenRecord>());
         (*record).conn = ConnectionId { sock: sk, inode: connection.inode };
-        (*record).tgid = thread.tgid;
-        (*record).tid = thread.tid;
+        (*record).tgid = (thread >> 32) as u32;
+        (*record).tid = thread as u32;
         (*record).family = connection.family;
         (*record).flags = connection.flags;
-        (*record).protocol = protocol;
+        (*record).protocol = protocol as u16;
         (*record).role = connection.role;
         (*record).isn_received = connection.isn[0];
         (*record).isn_sent = connection.isn[1];
@@ -120,10 +139,7 @@ pub(crate) fn announce(connection: &mut Connection, sk: u64, protocol: u16, thre
         counters::add(counter::KERNEL_UNREADABLE, 1);
     }
     entry.submit(wake());
-    connection.flags |= flag::ANNOUNCED;
-    if known {
-        connection.flags |= flag::ISN_ANNOUNCED;
-    }
+    1
 }
 
 /// # Safety
@@ -146,31 +162,22 @@ unsafe fn addresses(record: *mut OpenRecord, sk: u64, family: u16) -> Result<(),
             // `len` counts the two bytes of the family (struct sockaddr_un).
             let length: u32 = memory::kernel(address, offset!(unix_address_length))?;
             let length = length.wrapping_sub(2);
-            record.path = memory::kernel(address, offset!(unix_address_name) + 2)?;
-            record.path_length = if length > limit::UNIX_PATH_MAX as u32 {
-                limit::UNIX_PATH_MAX as u8
-            } else {
-                length as u8
-            };
+            memory::kernel_into(address, offset!(unix_address_name) + 2, &raw mut record.path)?;
+            record.path_length =
+                if length > limit::UNIX_PATH_MAX as u32 { limit::UNIX_PATH_MAX as u8 } else { length as u8 };
         }
         return Ok(());
     }
     record.local_port = memory::kernel(sk, offset!(sock_number))?;
     record.remote_port = u16::from_be(memory::kernel(sk, offset!(sock_destination_port))?);
+    let (local, remote) = (&raw mut record.local_address, &raw mut record.remote_address);
     if family == AF_INET {
-        let local: [u8; 4] = memory::kernel(sk, offset!(sock_source_v4))?;
-        let remote: [u8; 4] = memory::kernel(sk, offset!(sock_destination_v4))?;
-        [record.local_address[0], record.local_address[1], record.local_address[2], record.local_address[3]] =
-            local;
-        [
-            record.remote_address[0],
-            record.remote_address[1],
-            record.remote_address[2],
-            record.remote_address[3],
-        ] = remote;
+        // IPv4 takes the first four bytes.
+        memory::kernel_into(sk, offset!(sock_source_v4), local.cast::<[u8; 4]>())?;
+        memory::kernel_into(sk, offset!(sock_destination_v4), remote.cast::<[u8; 4]>())?;
     } else {
-        record.local_address = memory::kernel(sk, offset!(sock_source_v6))?;
-        record.remote_address = memory::kernel(sk, offset!(sock_destination_v6))?;
+        memory::kernel_into(sk, offset!(sock_source_v6), local)?;
+        memory::kernel_into(sk, offset!(sock_destination_v6), remote)?;
     }
     Ok(())
 }
@@ -275,7 +282,10 @@ pub(crate) struct ExecEntry {
 
 /// Lets `fill` write an exec record in the ring.
 #[inline(always)]
-pub(crate) fn exec(tgid: u32, fill: impl FnOnce(&mut ExecEntry) -> Result<(), ProbeError>) -> Result<(), ProbeError> {
+pub(crate) fn exec(
+    tgid: u32,
+    fill: impl FnOnce(&mut ExecEntry) -> Result<(), ProbeError>,
+) -> Result<(), ProbeError> {
     let Some(mut entry) = RECORDS.reserve::<ExecEntry>(0) else {
         counters::add(counter::RING_FULL, 1);
         return Ok(());

@@ -50,6 +50,12 @@ counters! {
     TraceHeadersMalformed => "trace_headers_malformed",
     /// Exchanges left out by `ignore` or as telemetry.
     Excluded => "exchanges_excluded",
+    /// Spans that the caller did not take in time.
+    SpansDropped => "spans_dropped",
+    /// Orders that the caller did not take in time.
+    OrdersDropped => "orders_dropped",
+    /// Connections that speak HTTP/2, which is not decoded.
+    Http2Ignored => "connections_http2_ignored",
 }
 
 /// The values of all counters.

@@ -226,10 +226,10 @@ impl<'a> Event<'a> {
 }
 
 fn decode_open(record: &OpenRecord) -> Result<Open, DecodeError> {
-    let path = record.path.get(..usize::from(record.path_length)).ok_or(DecodeError::Value {
-        field: "path_length",
-        value: u64::from(record.path_length),
-    })?;
+    let path = record
+        .path
+        .get(..usize::from(record.path_length))
+        .ok_or(DecodeError::Value { field: "path_length", value: u64::from(record.path_length) })?;
     Ok(Open {
         time: record.header.time,
         conn: record.conn,
@@ -241,8 +241,7 @@ fn decode_open(record: &OpenRecord) -> Result<Open, DecodeError> {
             _ => Role::Unknown,
         },
         from_opening: record.flags & flag::FROM_OPENING != 0,
-        sequence: (record.flags & flag::ISN_KNOWN != 0)
-            .then_some((record.isn_sent, record.isn_received)),
+        sequence: (record.flags & flag::ISN_KNOWN != 0).then_some((record.isn_sent, record.isn_received)),
         local: endpoint(record.family, &record.local_address, record.local_port, path)?,
         remote: endpoint(record.family, &record.remote_address, record.remote_port, path)?,
         peer_sock: (record.peer_sock != 0).then_some(record.peer_sock),

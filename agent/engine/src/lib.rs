@@ -5,12 +5,20 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+pub mod connection;
+mod correlate;
 pub mod counter;
+mod deadline;
+mod engine;
 pub mod event;
+mod exchange;
+mod id;
 pub mod limit;
 pub mod protocol;
 pub mod span;
+pub mod stream;
 
+pub use engine::Engine;
 use event::{ConnectionId, Direction};
 
 /// An order to the kernel side.
@@ -20,4 +28,50 @@ pub enum Order {
     Skip { conn: ConnectionId, direction: Direction, position: u64 },
     /// Make no more records of this connection.
     Ignore { conn: ConnectionId },
+}
+
+/// What becomes of telemetry that traced programs send to a collector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TelemetryIngest {
+    /// It makes no spans, nor do the calls that serving it causes: they would make more of it.
+    #[default]
+    Exclude,
+    Trace,
+}
+
+/// What an engine is told once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Config {
+    /// All ids come from it: the same records and the same seed give the same spans.
+    pub seed: u128,
+    /// The process of the agent: what is at the other end of its connections makes no spans.
+    pub own_tgid: u32,
+    pub telemetry_ingest: TelemetryIngest,
+}
+
+/// Where the exchanges are. `seen = open + waiting + spans + excluded + retracted + dropped` at every moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accounting {
+    /// Exchanges that started.
+    pub seen: u64,
+    /// Of these, those that have not ended;
+    pub open: u64,
+    /// that ended, and have not been taken as spans;
+    pub waiting: u64,
+    /// that were taken as spans;
+    pub spans: u64,
+    /// that make no span because of what they are;
+    pub excluded: u64,
+    /// that turned out to be no exchanges;
+    pub retracted: u64,
+    /// that did not fit (`exchanges_evicted`, `spans_dropped`).
+    pub dropped: u64,
+}
+
+impl Accounting {
+    /// Both sides of the equation.
+    pub fn sides(&self) -> (u64, u64) {
+        let right = [self.open, self.waiting, self.spans, self.excluded, self.retracted, self.dropped];
+        (self.seen, right.into_iter().fold(0, u64::saturating_add))
+    }
 }

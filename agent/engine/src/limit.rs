@@ -27,3 +27,25 @@ pub const PAIRING_WAIT: Time = 100 * MILLISECOND;
 pub const PEER_WAIT: Time = 100 * MILLISECOND;
 /// How long a finished client exchange waits for its owner to end.
 pub const OWNER_WAIT: Time = 10_000 * MILLISECOND;
+/// Bytes of a `Host`, `User-Agent` or unregistered method that are kept.
+pub const TEXT_MAX: usize = 1024;
+/// Bytes of request text kept for all exchanges together; beyond it targets are cut to [`TARGET_CROWDED`].
+pub const KEPT_TEXT_MAX: usize = 16 * 1024 * 1024;
+/// Longest target that is kept when [`KEPT_TEXT_MAX`] is reached: most are shorter.
+pub const TARGET_CROWDED: usize = 256;
+/// Tasks known at once; beyond it a new one owns nothing.
+pub const TASKS_MAX: usize = 100_000;
+/// Tasks below which idle ones are not forgotten.
+pub const TASKS_PRUNE: usize = 4096;
+/// How long after its owner's response a call is still linked to it: thread ids are used again.
+pub const FOLLOWS_MAX: Time = 10_000 * MILLISECOND;
+/// How long after a request without an answer it is unknown whether its task still works on it.
+pub const DOUBT: Time = 1_000 * MILLISECOND;
+/// Links that are followed to find the trace of an exchange that can wait no longer.
+pub const ANCESTORS_MAX: u32 = 64;
+/// Spans that wait to be taken, if the caller does not take them after each call.
+pub const SPANS_MAX: usize = 100_000;
+/// Orders that wait to be taken; one that is lost costs copying, nothing else.
+pub const ORDERS_MAX: usize = 100_000;
+/// How long a closed connection can still be found by its other end, whose records may come later.
+pub const LINGER: Time = PEER_WAIT;

@@ -5,6 +5,14 @@
 //!
 //! Limits: a protocol keeps no more than `limit::HEAD_MAX` bytes a direction, and never parses across a gap.
 
+pub mod detect;
+pub(crate) mod held;
+pub mod http1;
+pub mod proxy;
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
+pub(crate) mod testing;
+
 use crate::event::{Call, Direction, How, Time};
 
 /// Which end of the exchanges the traced process is.
@@ -153,7 +161,7 @@ pub struct Gap {
 }
 
 /// A protocol's state for one connection.
-pub trait Protocol {
+pub trait Protocol: Send {
     /// Takes bytes; `position` continues where bytes and gaps ended before.
     fn bytes(&mut self, input: &Bytes<'_>, out: &mut dyn Observer);
     /// Takes a gap.
@@ -169,4 +177,8 @@ pub trait Protocol {
     /// A gap of `length` bytes at `position` of `direction` would lie wholly in a body of known framing, so
     /// there is no point in waiting for late bytes.
     fn absorbs(&self, direction: Direction, position: u64, length: u64) -> bool;
+    /// Which end of the exchanges the traced process is.
+    fn side(&self) -> Side;
+    /// Nothing of interest can follow: input need not be delivered any more.
+    fn is_done(&self) -> bool;
 }

@@ -1,5 +1,11 @@
 //! Span: an exchange with its ids, parent and attributes, as it is exported.
 
+pub(crate) mod attributes;
+pub mod names;
+mod outcome;
+mod redact;
+mod target;
+
 use std::borrow::Cow;
 
 use crate::event::Time;

@@ -30,33 +30,31 @@ pub(super) fn registers(btf: &Btf<'_>) -> Result<[u32; 6], BtfError> {
 pub(super) struct Call {
     /// Its name in the tracepoints `sys_enter_*` and `sys_exit_*`.
     pub(super) name: &'static str,
-    /// The program at its exit.
-    pub(super) exit: &'static str,
     kind: u8,
     number: libc::c_long,
 }
 
 macro_rules! calls {
-    ($($name:literal $number:ident $kind:ident $exit:literal;)*) => {
+    ($($name:literal $number:ident $kind:ident;)*) => {
         /// The calls that move bytes.
         pub(super) const CALLS: &[Call] =
-            &[$(Call { name: $name, exit: $exit, kind: call::$kind, number: libc::$number }),*];
+            &[$(Call { name: $name, kind: call::$kind, number: libc::$number }),*];
     };
 }
 
 calls! {
-    "read" SYS_read READ "buffer_exit";
-    "write" SYS_write WRITE "buffer_exit";
-    "recvfrom" SYS_recvfrom RECVFROM "buffer_exit";
-    "sendto" SYS_sendto SENDTO "buffer_exit";
-    "readv" SYS_readv READV "vector_exit";
-    "writev" SYS_writev WRITEV "vector_exit";
-    "recvmsg" SYS_recvmsg RECVMSG "vector_exit";
-    "sendmsg" SYS_sendmsg SENDMSG "vector_exit";
-    "recvmmsg" SYS_recvmmsg RECVMMSG "messages_exit";
-    "sendmmsg" SYS_sendmmsg SENDMMSG "messages_exit";
-    "sendfile64" SYS_sendfile SENDFILE "file_exit";
-    "splice" SYS_splice SPLICE "file_exit";
+    "read" SYS_read READ;
+    "write" SYS_write WRITE;
+    "recvfrom" SYS_recvfrom RECVFROM;
+    "sendto" SYS_sendto SENDTO;
+    "readv" SYS_readv READV;
+    "writev" SYS_writev WRITEV;
+    "recvmsg" SYS_recvmsg RECVMSG;
+    "sendmsg" SYS_sendmsg SENDMSG;
+    "recvmmsg" SYS_recvmmsg RECVMMSG;
+    "sendmmsg" SYS_sendmmsg SENDMMSG;
+    "sendfile64" SYS_sendfile SENDFILE;
+    "splice" SYS_splice SPLICE;
 }
 
 /// The kind of each call by its number.

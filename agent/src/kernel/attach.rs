@@ -23,7 +23,10 @@ pub(super) fn attach(ebpf: &mut Ebpf) -> Result<()> {
             .spawn(|| {
                 if !TRACEFS.iter().any(|path| Path::new(path).join("events").is_dir()) {
                     mount_tracefs().with_context(|| {
-                        format!("cannot mount tracefs: mount it with `mount -t tracefs tracefs {}`", TRACEFS[0])
+                        format!(
+                            "cannot mount tracefs: mount it with `mount -t tracefs tracefs {}`",
+                            TRACEFS[0]
+                        )
                     })?;
                 }
                 attach_all(ebpf)
@@ -47,7 +50,7 @@ fn attach_all(ebpf: &mut Ebpf) -> Result<()> {
         tracing::info!(%error, "processes that use io_uring cannot be named on this kernel");
     }
     for call in arch::CALLS {
-        system_call(ebpf, call.exit, "exit", call.name)?;
+        system_call(ebpf, "transfer_exit", "exit", call.name)?;
     }
     for name in ["accept", "accept4"] {
         system_call(ebpf, "accept_exit", "exit", name)?;

@@ -20,7 +20,8 @@ impl Reader {
 
     /// Waits until the ring asks to be drained, `wake` becomes readable, or the time is over. Whether `wake` did.
     pub fn wait(&self, wake: RawFd, time: Duration) -> io::Result<bool> {
-        let mut fds = [self.ring.as_raw_fd(), wake].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        let mut fds =
+            [self.ring.as_raw_fd(), wake].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
         let timeout = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the array lives through the call and its length is right.
         let result = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout) };

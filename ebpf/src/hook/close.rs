@@ -1,9 +1,6 @@
 //! A connection, or one direction of it, ends.
 
-use abi::{
-    conn::direction,
-    record::end,
-};
+use abi::{conn::direction, record::end};
 use aya_ebpf::{
     EbpfContext as _,
     macros::{raw_tracepoint, tracepoint},

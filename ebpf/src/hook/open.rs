@@ -78,7 +78,7 @@ pub(super) fn own(descriptor: u64, thread: Thread) -> Result<(), ProbeError> {
     if socket.sequenced() {
         connections::base_fresh(connection, socket.sk)?;
     }
-    output::announce(connection, socket.sk, socket.protocol, thread);
+    output::announce(connection, socket.sk, socket.protocol, thread.key());
     connection.verdict = verdict::IGNORED;
     Ok(())
 }

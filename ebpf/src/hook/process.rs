@@ -1,10 +1,6 @@
 //! Processes start, fork and end.
 
-use abi::{
-    limit,
-    process::decision,
-    record::kind,
-};
+use abi::{limit, process::decision, record::kind};
 use aya_ebpf::{
     helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_probe_read_user_str},
     macros::raw_tracepoint,
@@ -118,9 +114,8 @@ fn fill(entry: &mut ExecEntry, task: u64, binary: u64) -> Result<(), ProbeError>
     let text = (&raw mut entry.text).cast::<u8>();
     let filename: u64 = memory::kernel(binary, offset!(binprm_filename))?;
     // SAFETY: the area is FILENAME_MAX bytes long.
-    let length = unsafe {
-        bpf_probe_read_kernel_str(text.cast(), limit::FILENAME_MAX as u32, filename as *const _)
-    };
+    let length =
+        unsafe { bpf_probe_read_kernel_str(text.cast(), limit::FILENAME_MAX as u32, filename as *const _) };
     if length > 0 {
         // The length counts the NUL.
         entry.record.filename_length = (length as u16).wrapping_sub(1);
@@ -136,9 +131,7 @@ fn fill(entry: &mut ExecEntry, task: u64, binary: u64) -> Result<(), ProbeError>
         length = limit::ARGUMENTS_MAX as u64;
     }
     // SAFETY: the area is ARGUMENTS_MAX bytes long.
-    let read = unsafe {
-        bpf_probe_read_user(text.add(ARGUMENTS).cast(), length as u32, start as *const _)
-    };
+    let read = unsafe { bpf_probe_read_user(text.add(ARGUMENTS).cast(), length as u32, start as *const _) };
     if read == 0 {
         entry.record.arguments_length = length as u16;
     }

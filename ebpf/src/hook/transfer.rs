@@ -1,18 +1,11 @@
 //! Bytes move: read, write, send, recv and their vector and message forms, sendfile, splice.
 
-use abi::{
-    conn::direction,
-    counter,
-    record::end,
-    settings::call,
-};
+use abi::{conn::direction, counter, record::end, settings::call};
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::tracepoint, programs::TracePointContext};
 
-use super::{argument, number, returned};
+use super::{argument, late_argument, number, returned};
 use crate::{
-    connections,
-    copy::{self, Source},
-    counters,
+    connections, copy, counters,
     error::ProbeError,
     filter::{self, Thread},
     inflight::{self, Call, flag},
@@ -27,8 +20,7 @@ const MSG_TRUNC: u64 = 0x20;
 const MSG_ERRQUEUE: u64 = 0x2000;
 /// Messages of one sendmmsg or recvmmsg that are followed; on stream sockets one is usual.
 const MESSAGES: u64 = 8;
-/// Offsets in `struct user_msghdr` and `struct mmsghdr` (include/linux/socket.h).
-const MSGHDR_IOV: u64 = 16;
+/// Size of `struct mmsghdr` and offset of its length (include/linux/socket.h).
 const MMSGHDR_LENGTH: u64 = 56;
 const MMSGHDR_SIZE: u64 = 64;
 /// Return values that say that nothing happened yet: EAGAIN, EINTR, and the kernel's restart codes.
@@ -53,20 +45,21 @@ fn try_enter(ctx: &TracePointContext) -> Result<(), ProbeError> {
         }
         return Ok(());
     }
-    let arguments =
-        [argument(ctx, 0), argument(ctx, 1), argument(ctx, 2), argument(ctx, 3), argument(ctx, 4), argument(ctx, 5)];
-    let Some(mut call) = describe(call_kind(number(ctx)), &arguments)? else { return Ok(()) };
+    let kind = call_kind(number(ctx));
+    // Only calls with a fourth argument may be asked for it: the kernel refuses to attach otherwise.
+    let fourth = match kind {
+        call::RECVFROM | call::SENDTO | call::RECVMMSG | call::SENDMMSG => late_argument(ctx, 3),
+        _ => 0,
+    };
+    let arguments = [argument(ctx, 0), argument(ctx, 1), argument(ctx, 2), fourth];
+    let Some(mut call) = describe(kind, &arguments)? else { return Ok(()) };
     // SAFETY: the helper only reads the clock.
     call.enter = unsafe { bpf_ktime_get_ns() };
     if call.flags & flag::MOVES_NOTHING != 0 {
         return Ok(());
     }
-    let socket = socket::Socket {
-        sk: call.sk,
-        inode: call.inode,
-        family: call.family,
-        protocol: call.protocol,
-    };
+    let socket =
+        socket::Socket { sk: call.sk, inode: call.inode, family: call.family, protocol: call.protocol };
     if !connections::mark(&socket, &mut call)? {
         return Ok(());
     }
@@ -79,8 +72,8 @@ fn try_enter(ctx: &TracePointContext) -> Result<(), ProbeError> {
 
 /// The call that the arguments describe; `None` if it is not on a stream socket.
 #[inline(always)]
-fn describe(kind: u8, arguments: &[u64; 6]) -> Result<Option<Call>, ProbeError> {
-    let [first, second, third, fourth, _, _] = *arguments;
+fn describe(kind: u8, arguments: &[u64; 4]) -> Result<Option<Call>, ProbeError> {
+    let [first, second, third, fourth] = *arguments;
     let (socket, way) = match kind {
         call::NONE => return Ok(None),
         call::SPLICE => match socket::of_descriptor(third)? {
@@ -121,43 +114,79 @@ fn describe(kind: u8, arguments: &[u64; 6]) -> Result<Option<Call>, ProbeError> 
     }))
 }
 
-/// The call that ends here, and the bytes that it moved; `None` if there is nothing to do.
+/// hooks: tracepoint syscalls/sys_exit_* of the same calls
+#[tracepoint]
+pub(crate) fn transfer_exit(ctx: TracePointContext) -> u32 {
+    counters::note(try_exit(&ctx));
+    0
+}
+
 #[inline(always)]
-fn ending(ctx: &TracePointContext, thread: Thread) -> Result<Option<(Call, i64)>, ProbeError> {
-    let moved = returned(ctx);
-    if let Some(call) = inflight::exit(thread) {
-        if moved > 0 {
-            return Ok(Some((call, moved)));
+fn try_exit(ctx: &TracePointContext) -> Result<(), ProbeError> {
+    let thread = Thread::current();
+    let returned = returned(ctx);
+    // SAFETY: this processor's own state.
+    let walk = unsafe { &mut *copy::walk()? };
+    if !inflight::exit(thread, &mut walk.call) {
+        if returned <= 0 || !inflight::recovers(thread) || !filter::admits(thread) {
+            return Ok(());
         }
-        connections::unmark(&call);
-        nothing_moved(&call, thread, moved);
-        return Ok(None);
+        if recover(number(ctx) as u64) == 0 {
+            return Ok(());
+        }
+    } else if returned <= 0 {
+        connections::unmark(&walk.call);
+        nothing_moved(&walk.call, thread, returned);
+        return Ok(());
     }
-    if moved <= 0 || !inflight::recovers(thread) || !filter::admits(thread) {
-        return Ok(None);
+    let mut moved = returned as u32;
+    if walk.call.kind == call::RECVMMSG || walk.call.kind == call::SENDMMSG {
+        moved = messages(returned)?;
     }
+    copy::records(thread, moved);
+    Ok(())
+}
+
+/// Fills in a call whose entry was not seen from the saved registers. Whether it is to be followed.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn recover(number: u64) -> u64 {
+    match try_recover(number) {
+        Ok(true) => {
+            counters::add(counter::RECOVERED_CALLS, 1);
+            1
+        }
+        Ok(false) => 0,
+        Err(error) => {
+            counters::add(error.counter(), 1);
+            0
+        }
+    }
+}
+
+#[inline(always)]
+fn try_recover(number: u64) -> Result<bool, ProbeError> {
     let base = registers::saved()?;
     let arguments = [
         registers::argument::<0>(base)?,
         registers::argument::<1>(base)?,
         registers::argument::<2>(base)?,
         registers::argument::<3>(base)?,
-        0,
-        0,
     ];
-    let Some(mut call) = describe(call_kind(number(ctx)), &arguments)? else { return Ok(None) };
+    let Some(mut call) = describe(call_kind(number as i64), &arguments)? else { return Ok(false) };
     if call.flags & flag::MOVES_NOTHING != 0 {
-        return Ok(None);
+        return Ok(false);
     }
     if let Some(connection) = connections::find(call.sk, call.inode) {
         // SAFETY: see `connections::find`.
         if unsafe { (*connection).verdict } == abi::conn::verdict::IGNORED {
-            return Ok(None);
+            return Ok(false);
         }
     }
     call.flags |= flag::ENTRY_UNSEEN;
-    counters::add(counter::RECOVERED_CALLS, 1);
-    Ok(Some((call, moved)))
+    // SAFETY: this processor's own state.
+    unsafe { (*copy::walk()?).call = call };
+    Ok(true)
 }
 
 /// A call that moved nothing: the end of the stream, an error, or a restart.
@@ -179,119 +208,18 @@ fn nothing_moved(call: &Call, thread: Thread, returned: i64) {
     output::end(connection, call.sk, thread, 1 << call.direction, how, error);
 }
 
-/// hooks: tracepoint syscalls/sys_exit_read, sys_exit_write, sys_exit_recvfrom, sys_exit_sendto
-#[tracepoint]
-pub(crate) fn buffer_exit(ctx: TracePointContext) -> u32 {
-    counters::note(try_buffer(&ctx));
-    0
-}
-
+/// Bytes in the messages of a sendmmsg or recvmmsg, which returns their number. The bytes of the first message are
+/// copied, those of others are a gap: on a stream socket one message is usual.
 #[inline(always)]
-fn try_buffer(ctx: &TracePointContext) -> Result<(), ProbeError> {
-    let thread = Thread::current();
-    let Some((call, moved)) = ending(ctx, thread)? else { return Ok(()) };
-    let moved = moved as u32;
-    let (connection, place) = connections::place(&call, moved)?;
-    // SAFETY: see `connections::find`.
-    let connection = unsafe { &mut *connection };
-    if call.flags & flag::UNCOPYABLE != 0 {
-        return copy::nothing(connection, &call, thread, place, moved);
-    }
-    copy::buffer(connection, &call, thread, place, moved)
-}
-
-/// hooks: tracepoint syscalls/sys_exit_readv, sys_exit_writev, sys_exit_recvmsg, sys_exit_sendmsg
-#[tracepoint]
-pub(crate) fn vector_exit(ctx: TracePointContext) -> u32 {
-    counters::note(try_vector(&ctx));
-    0
-}
-
-#[inline(always)]
-fn try_vector(ctx: &TracePointContext) -> Result<(), ProbeError> {
-    let thread = Thread::current();
-    let Some((call, moved)) = ending(ctx, thread)? else { return Ok(()) };
-    let moved = moved as u32;
-    let (connection, place) = connections::place(&call, moved)?;
-    // SAFETY: see `connections::find`.
-    let connection = unsafe { &mut *connection };
-    if call.flags & flag::UNCOPYABLE != 0 {
-        return copy::nothing(connection, &call, thread, place, moved);
-    }
-    let source = if call.kind == call::RECVMSG || call.kind == call::SENDMSG {
-        match message(call.pointer) {
-            Ok(source) => source,
-            // The bytes were moved all the same: a gap.
-            Err(_) => return copy::nothing(connection, &call, thread, place, moved),
-        }
-    } else {
-        Source { pointer: call.pointer, count: u64::from(call.count) }
-    };
-    copy::vector(connection, &call, source, thread, place, moved)
-}
-
-/// The vector of a `struct user_msghdr`.
-#[inline(always)]
-fn message(pointer: u64) -> Result<Source, ProbeError> {
-    let [pointer, count] = memory::user::<[u64; 2]>(pointer.wrapping_add(MSGHDR_IOV))?;
-    Ok(Source { pointer, count })
-}
-
-/// hooks: tracepoint syscalls/sys_exit_recvmmsg, sys_exit_sendmmsg
-#[tracepoint]
-pub(crate) fn messages_exit(ctx: TracePointContext) -> u32 {
-    counters::note(try_messages(&ctx));
-    0
-}
-
-#[inline(always)]
-fn try_messages(ctx: &TracePointContext) -> Result<(), ProbeError> {
-    let thread = Thread::current();
-    // What is returned is the number of messages.
-    let Some((mut call, messages)) = ending(ctx, thread)? else { return Ok(()) };
-    let array = call.pointer;
+fn messages(count: i64) -> Result<u32, ProbeError> {
+    // SAFETY: this processor's own state.
+    let array = unsafe { (*copy::walk()?).call.pointer };
     let mut total: u32 = 0;
     let mut index = 0;
-    while index < MESSAGES {
-        if index >= messages as u64 {
-            break;
-        }
+    while index < MESSAGES && index < count as u64 {
         let length: u32 = memory::user(array.wrapping_add(index * MMSGHDR_SIZE + MMSGHDR_LENGTH))?;
         total = total.wrapping_add(length);
         index += 1;
     }
-    let (connection, place) = connections::place(&call, total)?;
-    // SAFETY: see `connections::find`.
-    let connection = unsafe { &mut *connection };
-    // The first message with its bytes, the others as a gap behind it: on a stream socket the calls are
-    // used for one message.
-    let first: u32 = memory::user(array.wrapping_add(MMSGHDR_LENGTH))?;
-    if call.flags & flag::UNCOPYABLE != 0 || place.ambiguous || first > total {
-        return copy::nothing(connection, &call, thread, place, total);
-    }
-    call.pointer = array;
-    let source = message(array)?;
-    copy::vector(connection, &call, source, thread, place, first)?;
-    if total > first {
-        let beyond = connections::Place { position: place.position.wrapping_add(u64::from(first)), ..place };
-        return copy::nothing(connection, &call, thread, beyond, total - first);
-    }
-    Ok(())
-}
-
-/// hooks: tracepoint syscalls/sys_exit_sendfile64, sys_exit_splice
-#[tracepoint]
-pub(crate) fn file_exit(ctx: TracePointContext) -> u32 {
-    counters::note(try_file(&ctx));
-    0
-}
-
-#[inline(always)]
-fn try_file(ctx: &TracePointContext) -> Result<(), ProbeError> {
-    let thread = Thread::current();
-    let Some((call, moved)) = ending(ctx, thread)? else { return Ok(()) };
-    let moved = moved as u32;
-    let (connection, place) = connections::place(&call, moved)?;
-    // SAFETY: see `connections::find`.
-    copy::nothing(unsafe { &mut *connection }, &call, thread, place, moved)
+    Ok(total)
 }

@@ -1,0 +1,215 @@
+//! Builds the exchanges of one connection from what its protocol tells, and links them as they grow.
+
+use super::{Correlator, header};
+use crate::{
+    Order, TelemetryIngest,
+    counter::Counter,
+    event::{Call, Direction, Time},
+    exchange::{Claim, Exchange, Head, Key, Method, Socket},
+    limit,
+    protocol::{Ending, Number, Observer, RequestHead, ResponseHead, Side},
+};
+
+/// Watches one connection.
+pub(crate) struct Watch<'a> {
+    pub(crate) correlator: &'a mut Correlator,
+    pub(crate) socket: Key<Socket>,
+    pub(crate) now: Time,
+}
+
+impl Watch<'_> {
+    fn key(&self, number: Number) -> Option<Key<Exchange>> {
+        self.correlator.sockets.get(self.socket)?.exchange(number)
+    }
+
+    fn exchange(&mut self, number: Number) -> Option<(Key<Exchange>, &mut Exchange)> {
+        let key = self.key(number)?;
+        Some((key, self.correlator.exchanges.get_mut(key)?))
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn request_started(&mut self, number: Number, side: Side, position: u64, call: &Call) {
+        self.correlator.started(self.socket, number, side, position, call, self.now);
+    }
+
+    fn request_head(&mut self, number: Number, head: &RequestHead<'_>) {
+        if let Some(key) = self.key(number) {
+            self.correlator.head(key, head, self.now);
+        }
+    }
+
+    fn request_ended(&mut self, number: Number, _body: u64, _call: &Call) {
+        let now = self.now;
+        if let Some((_, exchange)) = self.exchange(number) {
+            exchange.request_ended = Some(now);
+        }
+    }
+
+    fn informational(&mut self, _number: Number, _status: u16, _call: &Call) {}
+
+    fn response_started(&mut self, number: Number, call: &Call) {
+        let Some((_, exchange)) = self.exchange(number) else { return };
+        exchange.responding = true;
+        // Whoever reads and whoever answers are two: threads hand work on, and own nothing.
+        if let Some((reader, _)) = exchange.reader
+            && reader != call.task
+        {
+            exchange.tainted = true;
+            self.correlator.ownership.not_tasks(reader.tgid);
+        }
+    }
+
+    fn response_head(&mut self, number: Number, head: &ResponseHead<'_>) {
+        if let Some((_, exchange)) = self.exchange(number) {
+            exchange.status = head.status;
+        }
+    }
+
+    fn response_ended(&mut self, number: Number, _body: u64, call: &Call) {
+        let now = self.now;
+        if let Some((key, exchange)) = self.exchange(number) {
+            exchange.set_end(call.exit, call.exit.saturating_sub(call.enter), None, now);
+            self.correlator.ended(key, now);
+        }
+    }
+
+    fn ended(&mut self, number: Number, ending: Ending, time: Time) {
+        let now = self.now;
+        if let Some((key, exchange)) = self.exchange(number) {
+            exchange.set_end(time, 0, Some(ending), now);
+            self.correlator.ended(key, now);
+        }
+    }
+
+    fn retracted(&mut self, number: Number) {
+        if let Some(key) = self.key(number) {
+            self.correlator.retract(key, self.now);
+        }
+    }
+
+    fn skip(&mut self, direction: Direction, position: u64) {
+        if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
+            self.correlator.order(Order::Skip { conn, direction, position });
+        }
+    }
+
+    fn ignore(&mut self) {
+        if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
+            self.correlator.order(Order::Ignore { conn });
+        }
+    }
+
+    fn count(&mut self, counter: Counter, amount: u64) {
+        self.correlator.counters.add(counter, amount);
+    }
+}
+
+impl Correlator {
+    fn started(
+        &mut self,
+        socket_key: Key<Socket>,
+        number: Number,
+        side: Side,
+        position: u64,
+        call: &Call,
+        now: Time,
+    ) {
+        self.counters.add(Counter::ExchangesSeen, 1);
+        self.accounting.seen = self.accounting.seen.saturating_add(1);
+        let live = self.accounting.open.saturating_add(self.accounting.waiting);
+        let full = live >= limit::EXCHANGES_MAX as u64 && !self.make_room(now);
+        if full || self.sockets.get(socket_key).is_none() {
+            self.counters.add(Counter::ExchangesEvicted, 1);
+            self.accounting.dropped = self.accounting.dropped.saturating_add(1);
+            return;
+        }
+        self.accounting.open = self.accounting.open.saturating_add(1);
+        let span_id = self.ids.span();
+        let key = self.exchanges.insert(Exchange::new(socket_key, side, position, call, span_id));
+        if let Some(socket) = self.sockets.get_mut(socket_key) {
+            socket.open.push((number, key));
+            socket.held = socket.held.saturating_add(1);
+        }
+        match side {
+            Side::Client => self.assign_owner(key, call.task, call.enter),
+            // What the task does now it may do for a request that is not complete, and may never be.
+            Side::Server => self.ownership.void(call.task),
+        }
+        if let Some(other) = self.peers.started(&self.sockets, socket_key, position, key) {
+            self.pair(key, other);
+            self.settle(now);
+        }
+    }
+
+    fn head(&mut self, key: Key<Exchange>, head: &RequestHead<'_>, now: Time) {
+        let (header, malformed) = header::read(head.fields);
+        self.counters.add(Counter::TraceHeadersMalformed, malformed);
+        let kept = Head::new(head, limit::KEPT_TEXT_MAX.saturating_sub(self.kept_text));
+        let excluded =
+            self.config.telemetry_ingest == TelemetryIngest::Exclude && is_telemetry(kept.method, head.target);
+        // A request has one head.
+        let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.head.is_none()) else {
+            return;
+        };
+        self.kept_text = self.kept_text.saturating_add(kept.size());
+        exchange.head = Some(kept);
+        let context = header.as_ref().and_then(|header| header.context);
+        exchange.header = header.map(Box::new);
+        let (tgid, side, start) = (exchange.tgid, exchange.side, exchange.first.enter);
+        match side {
+            Side::Server => {
+                let read = self.ownership.read(head.call.task, key, head.call.exit);
+                exchange.reader = Some((head.call.task, read.number));
+                exchange.tainted = read.tainted;
+                if let Some(other) = read.taints.and_then(|other| self.exchanges.get_mut(other)) {
+                    other.tainted = true;
+                }
+                if let Some(context) = context {
+                    self.carriers.entry((tgid, context)).or_default().push(key);
+                }
+            }
+            Side::Client => {
+                let claim = context.map(|context| self.claim(tgid, &context, start));
+                if let Some(exchange) = self.exchanges.get_mut(key) {
+                    exchange.claim = claim;
+                }
+            }
+        }
+        if excluded {
+            self.exclude(key);
+        }
+        self.changed.push(key);
+        self.settle(now);
+    }
+
+    /// Where the header of a call that starts now comes from.
+    fn claim(&self, tgid: u32, context: &header::Context, start: Time) -> Claim {
+        let (mut open, mut late) = (None, None);
+        let carriers = self.carriers.get(&(tgid, *context));
+        for &key in carriers.into_iter().flatten() {
+            let Some(server) = self.exchanges.get(key) else { continue };
+            let slot = if server.end.is_some_and(|end| end <= start) { &mut late } else { &mut open };
+            if slot.replace(key).is_some() {
+                // Of two that are over either may have been the one; two open ones are for the reader rule.
+                return Claim::Ambiguous;
+            }
+        }
+        match (open, late) {
+            (Some(open), _) => Claim::Forwarded(open),
+            (None, Some(late)) => Claim::Late(late),
+            (None, None) => Claim::Made,
+        }
+    }
+}
+
+/// Traces, metrics and logs on their way to a collector: a span for each would make more of them.
+fn is_telemetry(method: Method, target: Option<&[u8]>) -> bool {
+    let Some(target) = target else { return false };
+    let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
+    let post = method == Method::Known("POST");
+    match path {
+        b"/v1/traces" | b"/v1/metrics" | b"/v1/logs" | b"/api/v2/spans" => post,
+        _ => path.starts_with(b"/opentelemetry.proto.collector."),
+    }
+}

@@ -1,0 +1,232 @@
+//! When an exchange is given out, and what goes with it.
+
+use super::{Correlator, Wake, fate::peer_deadline};
+use crate::{
+    counter::Counter,
+    event::Time,
+    exchange::{Exchange, Fate, Key, Owner, Phase},
+    limit,
+    protocol::{Ending, Side},
+    span::{SpanLink, attributes},
+};
+
+impl Correlator {
+    /// Looks at every exchange for which something changed.
+    pub(super) fn settle(&mut self, now: Time) {
+        while let Some(key) = self.changed.pop() {
+            let Some(exchange) = self.exchanges.get(key).filter(|it| it.phase != Phase::Gone) else { continue };
+            let waiting = exchange.phase == Phase::Waiting;
+            if self.fate(key, now, false, 0).is_some() && waiting && self.may_clamp(key, now) {
+                self.release(key, now);
+            }
+        }
+    }
+
+    /// An exchange ended: gives it out, or has it looked at again later.
+    pub(super) fn ended(&mut self, key: Key<Exchange>, now: Time) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        self.accounting.open = self.accounting.open.saturating_sub(1);
+        self.accounting.waiting = self.accounting.waiting.saturating_add(1);
+        if let Some(socket) = self.sockets.get_mut(exchange.socket) {
+            socket.forget(key);
+        }
+        if let Some((task, read)) = exchange.reader {
+            let answered = exchange.ending.is_none() || matches!(exchange.ending, Some(Ending::Upgraded));
+            self.ownership.ended(task, read, answered, exchange.end.unwrap_or(now));
+        }
+        // Last in, first out: what looks at this one may need to before it is gone.
+        self.changed.push(key);
+        self.changed.extend(exchange.dependents.iter().copied());
+        self.settle(now);
+        if let Some(exchange) = self.exchanges.get(key).filter(|it| it.phase == Phase::Waiting) {
+            let first = match (exchange.side, exchange.pair) {
+                (Side::Server, None) => peer_deadline(exchange),
+                _ => exchange.ended.saturating_add(limit::PEER_WAIT),
+            };
+            let expires = exchange.ended.saturating_add(limit::OWNER_WAIT);
+            self.deadlines.push(if first > now { first } else { expires }, Wake::Exchange(key));
+        }
+    }
+
+    /// A deadline of an exchange is reached.
+    pub(super) fn waited(&mut self, key: Key<Exchange>, now: Time) {
+        self.changed.push(key);
+        self.settle(now);
+        let Some(exchange) = self.exchanges.get(key).filter(|it| it.phase == Phase::Waiting) else { return };
+        let expires = exchange.ended.saturating_add(limit::OWNER_WAIT);
+        if now < expires {
+            self.deadlines.push(expires, Wake::Exchange(key));
+        } else {
+            self.counters.add(Counter::WaitsExpired, 1);
+            self.force(key, now);
+        }
+    }
+
+    /// Gives out one that waits with what is known now.
+    pub(super) fn force(&mut self, key: Key<Exchange>, now: Time) {
+        if self.fate(key, now, true, 0).is_some() {
+            self.release(key, now);
+        }
+        self.settle(now);
+    }
+
+    /// Gives out everything that waits.
+    pub(crate) fn finish(&mut self, now: Time) {
+        let waiting: Vec<_> = self.exchanges.keys().collect();
+        for key in waiting {
+            if self.exchanges.get(key).is_some_and(|exchange| exchange.phase == Phase::Waiting) {
+                self.force(key, now);
+            }
+        }
+    }
+
+    /// Makes room for an exchange: gives out the one whose wait would end first. `false`: all are open.
+    pub(super) fn make_room(&mut self, now: Time) -> bool {
+        while let Some(wake) = self.deadlines.pop() {
+            match wake {
+                Wake::Socket(key) => self.forget_socket(key),
+                Wake::Exchange(key) => {
+                    if self.exchanges.get(key).is_some_and(|it| it.phase == Phase::Waiting) {
+                        self.counters.add(Counter::WaitsExpired, 1);
+                        self.force(key, now);
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// The end of the client that a server span is clamped into is known, or will not be in time.
+    fn may_clamp(&self, key: Key<Exchange>, now: Time) -> bool {
+        let Some(exchange) = self.exchanges.get(key).filter(|it| it.side == Side::Server) else { return true };
+        let client = exchange.pair.and_then(|pair| self.exchanges.get(pair));
+        client.is_none_or(|client| client.end.is_some())
+            || now >= exchange.ended.saturating_add(limit::PEER_WAIT)
+    }
+
+    /// Start and end of a span. The ends of a connection are clocked in different calls: the server's first
+    /// read returns, and its last write does, some time after the bytes moved. A server span is moved into its
+    /// client's by at most the time that those calls took.
+    fn times(&self, exchange: &Exchange) -> (Time, Time) {
+        let start = exchange.start();
+        let end = exchange.end.unwrap_or(start);
+        let pair = exchange.pair.filter(|_| exchange.side == Side::Server);
+        let Some(client) = pair.and_then(|pair| self.exchanges.get(pair)) else { return (start, end) };
+        let within = exchange.first.exit.saturating_sub(exchange.first.enter);
+        let start = client.start().min(start.saturating_add(within)).max(start);
+        let end = match client.end {
+            Some(client_end) => client_end.max(end.saturating_sub(exchange.last_duration)).min(end),
+            None => end,
+        };
+        (start, end.max(start))
+    }
+
+    /// Gives an exchange out, or leaves it out; its fate is known.
+    fn release(&mut self, key: Key<Exchange>, now: Time) {
+        let Some(exchange) = self.exchanges.get(key) else { return };
+        let excluded = self.sockets.get(exchange.socket).is_some_and(|socket| socket.excluded);
+        let (start, end) = self.times(exchange);
+        let link = self.link_to(key).filter(|_| !excluded);
+        self.accounting.waiting = self.accounting.waiting.saturating_sub(1);
+        let trace = exchange.trace().cloned().filter(|_| !excluded);
+        match trace {
+            None => {
+                self.accounting.excluded = self.accounting.excluded.saturating_add(1);
+                self.counters.add(Counter::Excluded, 1);
+            }
+            Some(_) if self.spans.len() >= limit::SPANS_MAX => {
+                self.accounting.dropped = self.accounting.dropped.saturating_add(1);
+                self.counters.add(Counter::SpansDropped, 1);
+            }
+            Some(trace) => {
+                let socket = self.sockets.get_mut(exchange.socket);
+                self.spans.push_back(attributes::span(exchange, socket, trace, start, end));
+                self.accounting.waiting = self.accounting.waiting.saturating_add(1);
+            }
+        }
+        self.detach(key, link, now);
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        exchange.phase = Phase::Gone;
+        exchange.head = None;
+        // Those that look at it still find their answer here.
+        self.changed.extend(exchange.dependents.drain(..));
+        if exchange.references == 0 {
+            self.exchanges.remove(key);
+        }
+    }
+
+    /// Takes back an exchange that was none.
+    pub(super) fn retract(&mut self, key: Key<Exchange>, now: Time) {
+        let Some(exchange) = self.exchanges.get(key).filter(|it| it.phase == Phase::Open) else { return };
+        if let Some(socket) = self.sockets.get_mut(exchange.socket) {
+            socket.forget(key);
+        }
+        if let Some((task, read)) = exchange.reader {
+            self.ownership.ended(task, read, false, now);
+        }
+        self.accounting.open = self.accounting.open.saturating_sub(1);
+        self.accounting.retracted = self.accounting.retracted.saturating_add(1);
+        self.counters.add(Counter::ExchangesRetracted, 1);
+        self.detach(key, None, now);
+        if let Some(exchange) = self.exchanges.remove(key) {
+            self.changed.extend(exchange.dependents);
+        }
+        self.settle(now);
+    }
+
+    /// Removes an exchange from every table that finds it, and lets go of those that it looked at.
+    fn detach(&mut self, key: Key<Exchange>, link: Option<SpanLink>, now: Time) {
+        let Some(exchange) = self.exchanges.get(key) else { return };
+        self.kept_text = self.kept_text.saturating_sub(exchange.head.as_ref().map_or(0, |head| head.size()));
+        self.peers.released(exchange.socket, exchange.position, key);
+        if let Some((task, _)) = exchange.reader {
+            let link = link.map(|link| (link, exchange.end.unwrap_or(now)));
+            self.ownership.given_out(task, key, link);
+        }
+        let context = exchange.header.as_ref().and_then(|header| header.context);
+        let owner = match exchange.owner {
+            Some(Owner::Exchange(owner)) => Some(owner),
+            Some(Owner::Gone(_)) | None => None,
+        };
+        let client = exchange.pair.filter(|_| exchange.side == Side::Server);
+        let (socket, side, tgid) = (exchange.socket, exchange.side, exchange.tgid);
+        if let Some(context) = context.filter(|_| side == Side::Server)
+            && let Some(carriers) = self.carriers.get_mut(&(tgid, context))
+        {
+            carriers.retain(|carrier| *carrier != key);
+            if carriers.is_empty() {
+                self.carriers.remove(&(tgid, context));
+            }
+        }
+        for target in owner.into_iter().chain(client) {
+            self.let_go(target);
+        }
+        if let Some(found) = self.sockets.get_mut(socket) {
+            found.held = found.held.saturating_sub(1);
+            // Its linger may be over already.
+            if found.held == 0
+                && found.closed.is_some_and(|closed| closed.saturating_add(limit::LINGER) <= now)
+            {
+                self.deadlines.push(now, Wake::Socket(socket));
+            }
+        }
+    }
+
+    fn let_go(&mut self, key: Key<Exchange>) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        exchange.references = exchange.references.saturating_sub(1);
+        if exchange.references == 0 && exchange.phase == Phase::Gone {
+            self.exchanges.remove(key);
+        }
+    }
+
+    /// The fate of an exchange that is excluded by what it asks for is known at once.
+    pub(super) fn exclude(&mut self, key: Key<Exchange>) {
+        if let Some(exchange) = self.exchanges.get_mut(key) {
+            exchange.excluded = true;
+            exchange.fate = Some(Fate::Excluded);
+            self.changed.extend(exchange.dependents.iter().copied());
+        }
+    }
+}

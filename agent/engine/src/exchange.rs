@@ -1,0 +1,181 @@
+//! Exchange: a request with its response, as one of its two ends shows it.
+//!
+//! In: what a protocol tells its observer. Out: [`Exchange`]s, which the link stage joins and gives out.
+//!
+//! * The two ends of one exchange are two of these: a `Client` and a `Server` one. Each belongs to the process
+//!   that moved its first byte.
+//! * A message that is sent starts at the entry of its first call; one that is read, at the exit of its first.
+//!   It ends at the exit of the call that moved its last byte.
+//! * An exchange lasts from the start of its request to the end of its response. A request that still runs
+//!   then (an early response, RFC 9112, 9.5) does not prolong it: what the caller waited for is over, and
+//!   OpenTelemetry's conventions end a client span no later than when the response is read.
+
+pub(crate) mod head;
+pub(crate) mod socket;
+pub(crate) mod table;
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+pub(crate) use self::{
+    head::{Head, Method},
+    socket::Socket,
+    table::{Key, Table},
+};
+use crate::{
+    correlate::header::Header,
+    event::{Call, Task, Time},
+    protocol::{Ending, Side},
+    span::{Parent, SpanId, SpanLink, TraceId},
+};
+
+/// Where an exchange stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Open,
+    /// Ended; what it is linked to is not certain yet.
+    Waiting,
+    /// Given out or left out; kept because another one has yet to look at it.
+    Gone,
+}
+
+/// The trace that an exchange belongs to.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace {
+    pub(crate) trace_id: TraceId,
+    pub(crate) parent: Option<Parent>,
+    pub(crate) flags: u8,
+    pub(crate) state: Option<Arc<str>>,
+    pub(crate) follows: Option<SpanLink>,
+}
+
+/// What becomes of an exchange. Once known it does not change.
+#[derive(Clone, Debug)]
+pub(crate) enum Fate {
+    Excluded,
+    Traced(Trace),
+}
+
+/// How a client exchange with a trace header came by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The header is that of this server exchange of the same process.
+    Forwarded(Key<Exchange>),
+    /// The header is that of a server exchange that had been answered.
+    Late(Key<Exchange>),
+    /// Several server exchanges have this header.
+    Ambiguous,
+    /// The process made it.
+    Made,
+}
+
+/// Who owns a client exchange by the reader rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Exchange(Key<Exchange>),
+    /// The owner has been given out already.
+    Gone(SpanLink),
+}
+
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) socket: Key<Socket>,
+    pub(crate) side: Side,
+    pub(crate) position: u64,
+    pub(crate) tgid: u32,
+    pub(crate) phase: Phase,
+    pub(crate) span_id: SpanId,
+    /// The call that moved the first byte.
+    pub(crate) first: Call,
+    pub(crate) head: Option<Head>,
+    pub(crate) header: Option<Box<Header>>,
+    pub(crate) status: Option<u16>,
+    pub(crate) responding: bool,
+    /// When the engine saw the request end: until a while later its other end may show.
+    pub(crate) request_ended: Option<Time>,
+    pub(crate) end: Option<Time>,
+    /// How long the call lasted that moved the last byte.
+    pub(crate) last_duration: Time,
+    pub(crate) ending: Option<Ending>,
+    /// When the engine saw the end.
+    pub(crate) ended: Time,
+    pub(crate) excluded: bool,
+    pub(crate) fate: Option<Fate>,
+    /// The other end of the same exchange.
+    pub(crate) pair: Option<Key<Exchange>>,
+    /// Client: who made it call. Server: nobody.
+    pub(crate) owner: Option<Owner>,
+    pub(crate) claim: Option<Claim>,
+    /// Task voids at the start; see [`crate::correlate::ownership`].
+    pub(crate) voids: u32,
+    /// Server: the task that read the request, and how many it had read then.
+    pub(crate) reader: Option<(Task, u64)>,
+    /// Server: what its reader called cannot be told from other work.
+    pub(crate) tainted: bool,
+    /// Exchanges that look at this one for their own fate.
+    pub(crate) dependents: SmallVec<[Key<Exchange>; 2]>,
+    /// Exchanges that have not been given out and look at this one.
+    pub(crate) references: u32,
+}
+
+impl Exchange {
+    pub(crate) fn new(socket: Key<Socket>, side: Side, position: u64, call: &Call, span_id: SpanId) -> Self {
+        Self {
+            socket,
+            side,
+            position,
+            tgid: call.task.tgid,
+            phase: Phase::Open,
+            span_id,
+            first: *call,
+            head: None,
+            header: None,
+            status: None,
+            responding: false,
+            request_ended: None,
+            end: None,
+            last_duration: 0,
+            ending: None,
+            ended: 0,
+            excluded: false,
+            fate: None,
+            pair: None,
+            owner: None,
+            claim: None,
+            voids: 0,
+            reader: None,
+            tainted: false,
+            dependents: SmallVec::new(),
+            references: 0,
+        }
+    }
+
+    pub(crate) fn start(&self) -> Time {
+        match self.side {
+            Side::Client => self.first.enter,
+            Side::Server => self.first.exit,
+        }
+    }
+
+    /// A response may not end before its request started; clocks of two processors differ by little.
+    pub(crate) fn set_end(&mut self, time: Time, duration: Time, ending: Option<Ending>, now: Time) {
+        self.end = Some(time.max(self.start()));
+        self.last_duration = duration;
+        self.ending = ending;
+        self.ended = now;
+        self.phase = Phase::Waiting;
+    }
+
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        match &self.fate {
+            Some(Fate::Traced(trace)) => Some(trace),
+            Some(Fate::Excluded) | None => None,
+        }
+    }
+
+    /// The end is known to be one of the exchange, not of our knowledge of it.
+    pub(crate) fn ended_for_certain(&self) -> bool {
+        self.responding || !matches!(self.ending, Some(Ending::Gap | Ending::Malformed))
+    }
+}

@@ -1,0 +1,87 @@
+//! A request target taken apart (RFC 9112, 3.2), and put together to a URL without credentials.
+
+/// What a target and the host say about the resource. Parts are as on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Target<'a> {
+    pub(super) scheme: Option<&'a [u8]>,
+    /// Of an absolute or authority form.
+    pub(super) authority: Option<&'a [u8]>,
+    pub(super) path: Option<&'a [u8]>,
+    pub(super) query: Option<&'a [u8]>,
+}
+
+impl<'a> Target<'a> {
+    /// `connect`: the method is CONNECT, whose target is an authority.
+    pub(super) fn parse(text: &'a [u8], connect: bool) -> Self {
+        if text.first() == Some(&b'/') || text == b"*" {
+            let (path, query) = split_query(text);
+            return Self { path: Some(path), query, ..Self::default() };
+        }
+        if connect {
+            return Self { authority: Some(text), ..Self::default() };
+        }
+        let Some(colon) = find(text, b"://").filter(|colon| is_scheme(text.get(..*colon))) else {
+            // No form of the RFC: shown as it is.
+            let (path, query) = split_query(text);
+            return Self { path: Some(path), query, ..Self::default() };
+        };
+        let rest = text.get(colon.saturating_add(3)..).unwrap_or_default();
+        let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
+        let (authority, rest) = rest.split_at_checked(end).unwrap_or((rest, b""));
+        let (path, query) = split_query(rest);
+        Self {
+            scheme: text.get(..colon),
+            authority: Some(authority),
+            // An empty path is the root (RFC 9110, 4.2.3).
+            path: Some(if path.is_empty() { b"/" } else { path }),
+            query,
+        }
+    }
+}
+
+/// Host and port of an authority, without credentials and brackets. A port that is none makes both unknown.
+pub(super) fn host_and_port(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
+    let authority = after_credentials(authority);
+    let (host, port) = if let Some(rest) = authority.strip_prefix(b"[") {
+        let close = rest.iter().position(|&byte| byte == b']')?;
+        let (host, rest) = rest.split_at_checked(close)?;
+        (host, rest.strip_prefix(b"]")?)
+    } else {
+        let colon = authority.iter().position(|&byte| byte == b':').unwrap_or(authority.len());
+        authority.split_at_checked(colon)?
+    };
+    let port = match port {
+        // An empty port is the default one (RFC 3986, 3.2.3).
+        [] | [b':'] => None,
+        [b':', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
+            Some(std::str::from_utf8(digits).ok()?.parse().ok()?)
+        }
+        _ => return None,
+    };
+    (!host.is_empty()).then_some((host, port))
+}
+
+/// The part of an authority behind `user:password@`.
+pub(super) fn after_credentials(authority: &[u8]) -> &[u8] {
+    let at = authority.iter().rposition(|&byte| byte == b'@');
+    at.and_then(|at| authority.get(at.saturating_add(1)..)).unwrap_or(authority)
+}
+
+fn split_query(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match text.iter().position(|&byte| byte == b'?').and_then(|mark| text.split_at_checked(mark)) {
+        Some((path, query)) => (path, query.get(1..)),
+        None => (text, None),
+    }
+}
+
+/// RFC 3986, 3.1.
+fn is_scheme(text: Option<&[u8]>) -> bool {
+    text.is_some_and(|text| {
+        text.first().is_some_and(u8::is_ascii_alphabetic)
+            && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+    })
+}
+
+fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {
+    text.windows(pattern.len()).position(|window| window == pattern)
+}

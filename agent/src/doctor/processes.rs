@@ -1,0 +1,58 @@
+//! Programs that run now and cannot be traced, or not wholly.
+
+use super::Check;
+use crate::{
+    privileges,
+    process::{Root, is_32_bit},
+};
+
+/// Names that are listed; the rest is counted.
+const LISTED: usize = 5;
+
+pub(super) fn checks(root: &Root) -> Vec<Check> {
+    if !privileges::may_look_at_processes(root) {
+        let unknown = |name| {
+            Check::note(name, "not looked at: without CAP_SYS_PTRACE the programs of others cannot be")
+        };
+        return vec![unknown("32-bit"), unknown("io_uring")];
+    }
+    let (mut old, mut rings) = (Vec::new(), Vec::new());
+    for pid in root.pids() {
+        if is_32_bit(&root.of(pid, "exe")) {
+            old.push(pid);
+        }
+        if root.descriptors(pid).iter().any(|link| link == "anon_inode:[io_uring]") {
+            rings.push(pid);
+        }
+    }
+    vec![
+        match list(root, &old) {
+            None => Check::ok("32-bit", "no 32-bit program runs"),
+            Some(names) => Check::note("32-bit", format!("32-bit programs are not traced: {names}"))
+                .with_remedy("install their 64-bit builds"),
+        },
+        match list(root, &rings) {
+            None => Check::ok("io_uring", "no program uses io_uring"),
+            Some(names) => Check::note(
+                "io_uring",
+                format!("bytes that go through io_uring are not seen and are counted as gaps: {names}"),
+            )
+            .with_remedy("if a program's requests are missing, configure it not to use io_uring"),
+        },
+    ]
+}
+
+/// `name (pid), ... and 3 more`.
+fn list(root: &Root, pids: &[u32]) -> Option<String> {
+    let name = |pid: &u32| {
+        let path = root.executable(*pid).unwrap_or_default();
+        format!("{} ({pid})", path.rsplit('/').next().unwrap_or_default())
+    };
+    let names: Vec<String> = pids.iter().take(LISTED).map(name).collect();
+    let more = pids.len().saturating_sub(LISTED);
+    match (names.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(names.join(", ")),
+        (false, more) => Some(format!("{} and {more} more", names.join(", "))),
+    }
+}

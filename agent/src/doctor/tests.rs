@@ -1,0 +1,131 @@
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A machine that can be traced.
+fn machine() -> TempDir {
+    let machine = tempfile::tempdir().unwrap();
+    let at = machine.path();
+    write(at, "proc/self/status", "CapEff:\tffffffffffffffff\n");
+    write(at, "proc/sys/kernel/osrelease", "6.1.0-9-amd64\n");
+    write(at, "sys/kernel/btf/vmlinux", "");
+    write(at, "proc/filesystems", "nodev\ttracefs\n\text4\n");
+    fs::create_dir_all(at.join("proc/self/ns")).unwrap();
+    symlink("pid:[4026531836]", at.join("proc/self/ns/pid")).unwrap();
+    symlink("user:[4026531837]", at.join("proc/self/ns/user")).unwrap();
+    machine
+}
+
+fn write(at: &Path, path: &str, text: impl AsRef<[u8]>) {
+    let path = at.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn report(machine: &TempDir) -> Report {
+    Doctor::new(Root::new(machine.path()), 16 * 1024 * 1024).run(Vec::new)
+}
+
+fn find<'a>(report: &'a Report, name: &str) -> &'a Check {
+    report.checks.iter().find(|check| check.name == name).unwrap()
+}
+
+#[test]
+fn a_machine_with_everything_works() {
+    let report = report(&machine());
+    assert!(report.works, "{report:?}");
+    assert_eq!(report.kernel, "6.1.0-9-amd64");
+    let mut text = Vec::new();
+    report.write_text(&mut text).unwrap();
+    assert!(String::from_utf8(text).unwrap().contains("Tracing will work"));
+}
+
+#[test]
+fn each_thing_that_is_missing_is_named_with_its_remedy() {
+    type Damage = fn(&Path);
+    let cases: &[(&str, &str, Damage)] = &[
+        ("privileges", "CAP_BPF", |at| write(at, "proc/self/status", "CapEff:\t0000000000000000\n")),
+        ("btf", "CONFIG_DEBUG_INFO_BTF", |at| fs::remove_file(at.join("sys/kernel/btf/vmlinux")).unwrap()),
+        ("lockdown", "confidentiality", |at| {
+            write(at, "sys/kernel/security/lockdown", "none integrity [confidentiality]\n");
+        }),
+        ("tracefs", "CONFIG_TRACING", |at| write(at, "proc/filesystems", "nodev\tproc\n")),
+        ("tracefs", "CONFIG_FTRACE_SYSCALLS", |at| write(at, "sys/kernel/tracing/events/enable", "0")),
+        ("namespaces", "--pid=host", |at| {
+            fs::remove_file(at.join("proc/self/ns/pid")).unwrap();
+            symlink("pid:[4026532001]", at.join("proc/self/ns/pid")).unwrap();
+        }),
+        ("memory", "LimitMEMLOCK", |at| {
+            write(at, "proc/sys/kernel/osrelease", "5.10.0-30-amd64\n");
+            // Everything but CAP_SYS_RESOURCE.
+            write(at, "proc/self/status", "CapEff:\tfffffffffeffffff\n");
+            write(
+                at,
+                "proc/self/limits",
+                "Max locked memory         65536                65536                bytes\n",
+            );
+        }),
+    ];
+    for (name, words, damage) in cases {
+        let machine = machine();
+        damage(machine.path());
+        let report = report(&machine);
+        assert!(!report.works, "{name}");
+        let check = find(&report, name);
+        assert_eq!(check.state, State::Missing, "{name}");
+        let text = format!("{} {}", check.finding, check.remedy.as_deref().unwrap());
+        assert!(text.contains(words), "{name}: {text}");
+    }
+}
+
+#[test]
+fn what_only_can_be_tried_is_tried_when_nothing_is_missing() {
+    let machine = machine();
+    let doctor = Doctor::new(Root::new(machine.path()), 1 << 20);
+    let report = doctor.run(|| vec![Check::missing("programs", "do not load", "report it")]);
+    assert!(!report.works);
+    fs::remove_file(machine.path().join("sys/kernel/btf/vmlinux")).unwrap();
+    doctor.run(|| unreachable!("loading cannot work without types"));
+}
+
+#[test]
+fn programs_that_cannot_be_traced_are_named() {
+    let machine = machine();
+    write(machine.path(), "bin/old", crate::process::elf32());
+    for pid in 10..17 {
+        fs::create_dir_all(machine.path().join(format!("proc/{pid}/fd"))).unwrap();
+        symlink(machine.path().join("bin/old"), machine.path().join(format!("proc/{pid}/exe"))).unwrap();
+    }
+    symlink("anon_inode:[io_uring]", machine.path().join("proc/12/fd/5")).unwrap();
+    let report = report(&machine);
+    assert!(report.works, "they do not keep others from being traced");
+    let old = find(&report, "32-bit");
+    assert_eq!(old.state, State::Note);
+    assert!(old.finding.contains("old (") && old.finding.ends_with("and 2 more"), "{}", old.finding);
+    assert!(find(&report, "io_uring").finding.ends_with("old (12)"));
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_not_said_to_be_absent() {
+    let machine = machine();
+    write(machine.path(), "proc/self/status", "CapEff:\t0000000000000000\n");
+    let report = report(&machine);
+    for name in ["32-bit", "io_uring"] {
+        let check = find(&report, name);
+        assert!(check.state == State::Note && check.finding.starts_with("not looked at"), "{check:?}");
+    }
+}
+
+#[test]
+fn the_json_form_has_every_check() {
+    let mut json = Vec::new();
+    let report = report(&machine());
+    report.write_json(&mut json).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["works"], true);
+    assert_eq!(json["flavour"], "syscall");
+    assert_eq!(json["checks"].as_array().unwrap().len(), report.checks.len());
+    assert_eq!(json["checks"][0]["state"], "ok");
+}

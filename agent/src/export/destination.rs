@@ -1,0 +1,108 @@
+//! Destination: where spans go, as named on the command line: `NAME[=VALUE]`.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+/// Where spans go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A collector, over HTTP or gRPC.
+    Otlp(OtlpTarget),
+    /// OTLP/JSON lines, appended to a file; `-` is standard output.
+    Json(PathBuf),
+    /// A tree of each trace, on standard error: standard output belongs to the traced command.
+    Console,
+}
+
+/// Which collector, and how it is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OtlpTarget {
+    /// As `OTEL_EXPORTER_OTLP_*` say.
+    Environment,
+    /// OTLP over HTTP; the environment gives the rest, and the address too if none is here.
+    Http(Option<String>),
+    /// OTLP over gRPC; as above.
+    Grpc(Option<String>),
+}
+
+/// A destination that is not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DestinationError {
+    #[error(
+        "unknown destination `{0}`: use one of `otlp`, `otlp-http[=URL]`, `otlp-grpc[=URL]`, `json=FILE`, `console`"
+    )]
+    Unknown(String),
+    #[error("`json` needs a file: `json=spans.jsonl`, or `json=-` for standard output")]
+    NoFile,
+    #[error(
+        "`otlp` takes its address from OTEL_EXPORTER_OTLP_ENDPOINT: to name it here, use `otlp-http={0}` or `otlp-grpc={0}`"
+    )]
+    OtlpAddress(String),
+    #[error("`console` takes no value, but was given `{0}`")]
+    ConsoleValue(String),
+}
+
+impl FromStr for Destination {
+    type Err = DestinationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned()).filter(|value| !value.is_empty())),
+            None => (text, None),
+        };
+        match (name, value) {
+            ("otlp", None) => Ok(Self::Otlp(OtlpTarget::Environment)),
+            ("otlp", Some(url)) => Err(DestinationError::OtlpAddress(url)),
+            ("otlp-http", url) => Ok(Self::Otlp(OtlpTarget::Http(url))),
+            ("otlp-grpc", url) => Ok(Self::Otlp(OtlpTarget::Grpc(url))),
+            ("json", Some(file)) => Ok(Self::Json(file.into())),
+            ("json", None) => Err(DestinationError::NoFile),
+            ("console", None) => Ok(Self::Console),
+            ("console", Some(value)) => Err(DestinationError::ConsoleValue(value)),
+            _ => Err(DestinationError::Unknown(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Otlp(OtlpTarget::Environment) => f.write_str("otlp"),
+            Self::Otlp(OtlpTarget::Http(None)) => f.write_str("otlp-http"),
+            Self::Otlp(OtlpTarget::Http(Some(url))) => write!(f, "otlp-http={url}"),
+            Self::Otlp(OtlpTarget::Grpc(None)) => f.write_str("otlp-grpc"),
+            Self::Otlp(OtlpTarget::Grpc(Some(url))) => write!(f, "otlp-grpc={url}"),
+            Self::Json(path) => write!(f, "json={}", path.display()),
+            Self::Console => f.write_str("console"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_form_is_understood_and_printed_back() {
+        for text in [
+            "otlp",
+            "otlp-http",
+            "otlp-http=http://c:4318",
+            "otlp-grpc",
+            "otlp-grpc=https://c",
+            "json=-",
+            "console",
+        ] {
+            assert_eq!(text.parse::<Destination>().unwrap().to_string(), text);
+        }
+        assert_eq!("json=a=b".parse(), Ok(Destination::Json("a=b".into())));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_with_what_would_be() {
+        let message = |text: &str| text.parse::<Destination>().unwrap_err().to_string();
+        assert!(message("zipkin=x").starts_with("unknown destination `zipkin=x`: use one of `otlp`"));
+        assert!(message("json").contains("json=spans.jsonl"));
+        assert!(message("otlp=http://c").contains("otlp-grpc=http://c"));
+        assert!(message("console=x").contains("`x`"));
+    }
+}

@@ -1,0 +1,198 @@
+use std::{net::TcpListener, time::Duration};
+
+use collector::{Collector, Reply};
+use http::StatusCode;
+use tonic::Code;
+
+use super::{
+    outcome::Outcome,
+    settings::{Protocol, Settings},
+    transport::Transport,
+};
+use crate::export::{
+    Exported, Reason,
+    destination::OtlpTarget,
+    tests::{counts, full_span, resource, span, spans, start, text, wait_for},
+};
+
+mod collector;
+mod outcomes;
+
+const BOTH: [Protocol; 2] = [Protocol::HttpProtobuf, Protocol::Grpc];
+
+#[test]
+fn spans_of_many_services_arrive_in_one_request() {
+    for protocol in BOTH {
+        let collector = Collector::start(protocol);
+        let exports = start(&collector.destination());
+        let service = |number| resource(&format!("service-{number}"));
+        exports.hand_over(
+            (0..30)
+                .map(|number| Exported { span: full_span(number + 1), resource: service(number) })
+                .collect(),
+        );
+        wait_for(&exports, |counts| counts.accepted == 30);
+        let requests = collector.requests();
+        assert_eq!(requests.len(), 1);
+        assert_eq!(requests[0].resource_spans.len(), 30);
+        let span = &requests[0].resource_spans[29].scope_spans[0].spans[0];
+        assert_eq!((span.span_id.as_slice(), span.attributes.len()), (&30_u64.to_be_bytes()[..], 9));
+    }
+}
+
+#[test]
+fn a_flush_sends_what_waits_for_its_batch() {
+    for protocol in BOTH {
+        let collector = Collector::start(protocol);
+        let exports = start(&collector.destination());
+        exports.hand_over(spans(5));
+        exports.flush(std::time::Instant::now() + Duration::from_secs(5));
+        assert_eq!((counts(&exports).accepted, collector.spans()), (5, 5));
+    }
+}
+
+#[test]
+fn large_batches_are_split_below_four_mebibytes() {
+    for protocol in BOTH {
+        let collector = Collector::start(protocol);
+        let exports = start(&collector.destination());
+        let resource = resource("shop");
+        let long = "x".repeat(60_000);
+        let large = |id| Exported {
+            span: engine::span::Span { attributes: vec![text("url.path", &long)], ..span(id) },
+            resource: resource.clone(),
+        };
+        exports.hand_over((1..=150).map(large).collect());
+        // tonic's server refuses messages above 4 MiB, as collectors do.
+        wait_for(&exports, |counts| counts.accepted == 150);
+        assert_eq!((collector.requests().len(), collector.spans()), (3, 150));
+    }
+}
+
+#[test]
+fn a_busy_collector_gets_the_same_request_again() {
+    let replies = [
+        (Protocol::HttpProtobuf, Reply::Http(StatusCode::SERVICE_UNAVAILABLE)),
+        (Protocol::Grpc, Reply::Grpc(Code::Unavailable)),
+    ];
+    for (protocol, reply) in replies {
+        let collector = Collector::start(protocol);
+        collector.will_reply([reply.clone(), reply]);
+        let exports = start(&collector.destination());
+        exports.hand_over(spans(10));
+        wait_for(&exports, |counts| counts.accepted == 10);
+        let requests = collector.requests();
+        assert_eq!(requests.len(), 3);
+        assert!(requests.iter().all(|request| *request == requests[0]));
+    }
+}
+
+#[test]
+fn refused_spans_are_counted_and_never_sent_again() {
+    let replies = [
+        (Protocol::HttpProtobuf, Reply::Http(StatusCode::BAD_REQUEST)),
+        (Protocol::Grpc, Reply::Grpc(Code::InvalidArgument)),
+    ];
+    for (protocol, reply) in replies {
+        let collector = Collector::start(protocol);
+        collector.will_reply([reply]);
+        let exports = start(&collector.destination());
+        exports.hand_over(spans(10));
+        let counts = wait_for(&exports, |counts| counts.queued == 0);
+        assert_eq!((counts.accepted, counts.dropped(Reason::Refused)), (0, 10));
+        exports.hand_over(spans(1));
+        wait_for(&exports, |counts| counts.accepted == 1);
+        assert_eq!(collector.requests().len(), 2);
+    }
+}
+
+#[test]
+fn spans_that_the_collector_rejected_are_dropped_and_the_rest_accepted() {
+    for protocol in BOTH {
+        for (claimed, rejected) in [(3, 3), (1_000, 10), (-5, 0)] {
+            let collector = Collector::start(protocol);
+            collector.will_reply([Reply::Partial(claimed)]);
+            let exports = start(&collector.destination());
+            exports.hand_over(spans(10));
+            exports.flush(std::time::Instant::now() + Duration::from_secs(5));
+            let counts = counts(&exports);
+            assert_eq!((counts.accepted, counts.dropped(Reason::Rejected)), (10 - rejected, rejected));
+            assert_eq!(collector.requests().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_collector_that_comes_back_gets_all_that_fitted_the_queue() {
+    for protocol in BOTH {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let exports = start(&collector::destination(protocol, address));
+        exports.hand_over(spans(20_000));
+        let before = counts(&exports);
+        assert_eq!((before.queued, before.dropped(Reason::QueueFull)), (16_384, 3_616));
+        // The first try ends here.
+        drop(listener.accept().unwrap());
+        drop(listener);
+        let collector = Collector::start_at(protocol, address);
+        let after = wait_for(&exports, |counts| counts.queued == 0);
+        assert_eq!((after.accepted, after.dropped_total(), collector.spans()), (16_384, 3_616, 16_384));
+    }
+}
+
+#[test]
+fn requests_carry_headers_and_are_compressed_on_demand() {
+    for protocol in BOTH {
+        let collector = Collector::start(protocol);
+        let variables = |name: &str| match name {
+            "OTEL_EXPORTER_OTLP_HEADERS" => Some("x-tenant=a%20b".to_owned()),
+            "OTEL_EXPORTER_OTLP_COMPRESSION" => Some("gzip".to_owned()),
+            _ => None,
+        };
+        let mut transport = Transport::new(Settings::new(&collector.target(), variables).unwrap()).unwrap();
+        let message = collector::request_of(&"long ".repeat(1000));
+        let prepared = transport.prepare(message);
+        assert!(prepared.len() < 500, "{}", prepared.len());
+        let outcome = collector::block_on(transport.send(prepared));
+        assert_eq!(outcome, Outcome::Accepted { rejected: 0, message: String::new() });
+        assert_eq!((collector.requests().len(), collector.spans()), (1, 1));
+        assert_eq!(collector.tenant().as_deref(), Some("a b"));
+    }
+}
+
+#[test]
+fn a_collector_of_the_other_protocol_gives_an_error_that_names_it() {
+    for (spoken, served, advice) in [
+        (Protocol::HttpProtobuf, Protocol::Grpc, "otlp-grpc=http://127.0.0.1:"),
+        (Protocol::Grpc, Protocol::HttpProtobuf, "otlp-http=http://127.0.0.1:"),
+    ] {
+        let collector = Collector::start(served);
+        let target = match spoken {
+            Protocol::HttpProtobuf => OtlpTarget::Http(Some(collector.url())),
+            Protocol::Grpc => OtlpTarget::Grpc(Some(collector.url())),
+        };
+        let mut transport = Transport::new(Settings::new(&target, |_| None).unwrap()).unwrap();
+        let prepared = transport.prepare(collector::request_of("x"));
+        let (Outcome::Retry { error, .. } | Outcome::Refused { error }) =
+            collector::block_on(transport.send(prepared))
+        else {
+            panic!("a {served:?} collector took {spoken:?}");
+        };
+        assert!(error.contains(advice), "{error}");
+    }
+}
+
+#[test]
+fn a_collector_that_is_not_there_gives_an_error_without_advice_on_protocols() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+    drop(listener);
+    for target in [OtlpTarget::Http(Some(url.clone())), OtlpTarget::Grpc(Some(url))] {
+        let mut transport = Transport::new(Settings::new(&target, |_| None).unwrap()).unwrap();
+        let prepared = transport.prepare(Vec::new());
+        let Outcome::Retry { after: None, error } = collector::block_on(transport.send(prepared)) else {
+            panic!("nothing answers there");
+        };
+        assert!(error.contains("refused") && !error.contains("otlp-"), "{error}");
+    }
+}

@@ -1,0 +1,187 @@
+use std::{
+    net::TcpListener,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use engine::span::{Kind, LinkMethod, Parent, SpanEvent, SpanId, SpanLink, Status, TraceId, Value};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+
+use super::*;
+
+pub(super) fn attribute(key: &'static str, value: Value) -> Attribute {
+    Attribute { key: key.into(), value }
+}
+
+pub(super) fn text(key: &'static str, value: &str) -> Attribute {
+    attribute(key, Value::String(value.to_owned().into()))
+}
+
+pub(super) fn resource(service: &str) -> Arc<Resource> {
+    Arc::new(Resource { attributes: vec![text("service.name", service)] })
+}
+
+/// A span as small as spans get.
+pub(super) fn span(id: u64) -> Span {
+    Span {
+        trace_id: TraceId(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736),
+        span_id: SpanId(id),
+        parent: None,
+        trace_state: None,
+        trace_flags: 1,
+        kind: Kind::Server,
+        name: "GET".into(),
+        start: 1_000_000_000,
+        end: 1_041_200_000,
+        tgid: 42,
+        attributes: Vec::new(),
+        events: Vec::new(),
+        links: Vec::new(),
+        status: Status::Unset,
+    }
+}
+
+/// A span with all of its fields in use.
+pub(super) fn full_span(id: u64) -> Span {
+    Span {
+        parent: Some(Parent { span_id: SpanId(7), method: LinkMethod::Header, remote: true }),
+        trace_state: Some("vendor=value,other=1".into()),
+        trace_flags: 3,
+        kind: Kind::Client,
+        name: "POST".into(),
+        attributes: vec![
+            text("url.full", &format!("http://127.0.0.1:8002/{}", "long/".repeat(40))),
+            text("empty", ""),
+            attribute("http.response.status_code", Value::Integer(503)),
+            attribute("negative", Value::Integer(-1)),
+            attribute("zero", Value::Integer(0)),
+            attribute("no", Value::Bool(false)),
+            attribute("yes", Value::Bool(true)),
+            attribute("http.request.header.accept", Value::Strings(vec!["a".to_owned(), String::new()])),
+            attribute("none", Value::Strings(Vec::new())),
+        ],
+        events: vec![SpanEvent { time: 1_020_000_000, name: "reset", attributes: vec![text("by", "peer")] }],
+        links: vec![SpanLink { trace_id: TraceId(3), span_id: SpanId(4) }],
+        status: Status::Error { description: Some("connection reset".to_owned()) },
+        ..span(id)
+    }
+}
+
+/// Many small spans of one process.
+pub(super) fn spans(count: u64) -> Vec<Exported> {
+    let resource = resource("shop");
+    (1..=count).map(|id| Exported { span: span(id), resource: Arc::clone(&resource) }).collect()
+}
+
+pub(super) fn start(destination: &str) -> Exports {
+    Exports::start(&[destination.parse().unwrap()], Arc::default()).unwrap()
+}
+
+pub(super) fn counts(exports: &Exports) -> Counts {
+    let counts = exports.counts().next().unwrap().1;
+    assert_eq!(counts.handed_in, counts.queued + counts.accepted + counts.dropped_total(), "{counts:?}");
+    counts
+}
+
+/// Waits for counts that satisfy the condition; each look at them checks that they add up.
+pub(super) fn wait_for(exports: &Exports, condition: impl Fn(&Counts) -> bool) -> Counts {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let counts = counts(exports);
+        if condition(&counts) {
+            return counts;
+        }
+        assert!(Instant::now() < deadline, "still {counts:?}");
+        sleep(Duration::from_millis(2));
+    }
+}
+
+fn in_seconds(seconds: u64) -> Instant {
+    Instant::now() + Duration::from_secs(seconds)
+}
+
+/// A listener that never answers.
+fn silent() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let destination = format!("otlp-http=http://{}", listener.local_addr().unwrap());
+    (listener, destination)
+}
+
+#[test]
+fn what_does_not_fit_the_queue_is_counted_and_memory_does_not_grow() {
+    let (_listener, destination) = silent();
+    let exports = start(&destination);
+    for _ in 0..5 {
+        exports.hand_over(spans(5_000));
+        let counts = counts(&exports);
+        assert!(counts.queued <= QUEUE_SPANS as u64, "{counts:?}");
+    }
+    let counts = counts(&exports);
+    assert_eq!((counts.handed_in, counts.queued), (25_000, QUEUE_SPANS as u64));
+    assert_eq!(counts.dropped(Reason::QueueFull), 25_000 - QUEUE_SPANS as u64);
+}
+
+#[test]
+fn a_flush_ends_at_its_deadline_and_counts_what_is_left() {
+    let (_listener, destination) = silent();
+    let exports = start(&destination);
+    exports.hand_over(spans(10));
+    let begun = Instant::now();
+    exports.flush(begun + Duration::from_millis(100));
+    assert!(begun.elapsed() < FLUSH_MAX);
+    let before = counts(&exports);
+    assert_eq!((before.queued, before.dropped(Reason::Shutdown)), (0, 10));
+    exports.hand_over(spans(3));
+    assert_eq!(counts(&exports).dropped(Reason::Shutdown), 13);
+}
+
+#[test]
+fn a_destination_that_is_stuck_takes_nothing_from_another() {
+    let (_listener, stuck) = silent();
+    let path = std::env::temp_dir().join(format!("spandrel-stuck-{}.jsonl", std::process::id()));
+    let destinations = [stuck.parse().unwrap(), Destination::Json(path.clone())];
+    let exports = Exports::start(&destinations, Arc::default()).unwrap();
+    exports.hand_over(spans(10));
+    let deadline = in_seconds(60);
+    while exports.counts().nth(1).unwrap().1.accepted < 10 {
+        assert!(Instant::now() < deadline);
+        sleep(Duration::from_millis(2));
+    }
+    assert_eq!(exports.counts().next().unwrap().1.queued, 10);
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn json_lines_are_requests_by_the_rules_of_otlp_json() {
+    let path = std::env::temp_dir().join(format!("spandrel-lines-{}.jsonl", std::process::id()));
+    let exports = start(&format!("json={}", path.display()));
+    exports.hand_over(vec![Exported { span: full_span(0xab), resource: resource("shop") }]);
+    wait_for(&exports, |counts| counts.accepted == 1);
+    exports.hand_over(spans(2));
+    exports.flush(in_seconds(5));
+    assert_eq!(counts(&exports).accepted, 3);
+
+    let written = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    let lines: Vec<serde_json::Value> =
+        written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "one line a batch");
+    let first = &lines[0]["resourceSpans"][0];
+    assert_eq!(first["resource"]["attributes"][0]["value"]["stringValue"], "shop");
+    let span = &first["scopeSpans"][0]["spans"][0];
+    assert_eq!(span["traceId"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(span["spanId"], "00000000000000ab");
+    assert_eq!(span["parentSpanId"], "0000000000000007");
+    assert_eq!(span["kind"], 3);
+    assert_eq!(span["status"]["code"], 2);
+    assert!(span["startTimeUnixNano"].as_str().unwrap().parse::<u64>().unwrap() > 1_600_000_000_000_000_000);
+    assert_eq!(span["attributes"][2]["value"]["intValue"], "503");
+    let again: ExportTraceServiceRequest = serde_json::from_str(written.lines().last().unwrap()).unwrap();
+    assert_eq!(again.resource_spans[0].scope_spans[0].spans.len(), 2);
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_named() {
+    let error = Exports::start(&["json=/no/such/dir/x".parse().unwrap()], Arc::default()).unwrap_err();
+    assert!(error.to_string().starts_with("cannot open /no/such/dir/x"), "{error}");
+}

@@ -1,0 +1,96 @@
+//! Resource: what a process is, in the words of OpenTelemetry's conventions.
+
+use std::borrow::Cow;
+
+use engine::span::{Attribute, Value};
+use uuid::{Uuid, uuid};
+
+use super::{Root, image::Image};
+
+/// The name space that the conventions give for `service.instance.id` made by UUID version 5.
+const INSTANCE_NAMESPACE: Uuid = uuid!("4d63009a-8d0f-11ee-aad7-4c796ed8e320");
+
+/// What produced spans: exported once for all the spans of a process.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resource {
+    pub attributes: Vec<Attribute>,
+}
+
+/// What is the same for every process of the machine.
+#[derive(Debug)]
+pub(super) struct Host {
+    name: Option<String>,
+    id: Option<String>,
+    /// Process ids and start times repeat after a boot.
+    boot: String,
+}
+
+impl Host {
+    pub(super) fn read(root: &Root) -> Self {
+        let line = |path| root.text(path).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        Self {
+            name: line("proc/sys/kernel/hostname"),
+            id: line("etc/machine-id"),
+            boot: line("proc/sys/kernel/random/boot_id").unwrap_or_default(),
+        }
+    }
+}
+
+/// Describes an image that runs in a process. `start` tells the process from others with its id.
+pub(super) fn describe(host: &Host, image: &Image, pid: u32, start: u64) -> Resource {
+    let mut attributes = Vec::with_capacity(12);
+    let mut add = |key: &'static str, value: Value| {
+        // What the program says of itself goes first.
+        if !image.stated.iter().any(|(stated, _)| stated.as_ref() == key) {
+            attributes.push(Attribute { key: Cow::Borrowed(key), value });
+        }
+    };
+    add("service.name", string(&image.service));
+    add("service.instance.id", string(&instance(host, image, pid, start)));
+    add("process.pid", Value::Integer(i64::from(pid)));
+    if !image.path.is_empty() {
+        add("process.executable.name", string(image.name()));
+    }
+    if image.path.starts_with('/') {
+        add("process.executable.path", string(&image.path));
+    }
+    if let Some(id) = &image.cgroup.container {
+        add("container.id", string(id));
+    }
+    if let Some(name) = &host.name {
+        add("host.name", string(name));
+    }
+    if let Some(id) = &host.id {
+        add("host.id", string(id));
+    }
+    if let Some(architecture) = architecture() {
+        add("host.arch", Value::String(Cow::Borrowed(architecture)));
+    }
+    attributes.extend(
+        image
+            .stated
+            .iter()
+            .map(|(key, value)| Attribute { key: Cow::Owned(key.to_string()), value: string(value) }),
+    );
+    Resource { attributes }
+}
+
+/// The same for as long as the process runs this executable, whatever agent looks at it.
+fn instance(host: &Host, image: &Image, pid: u32, start: u64) -> String {
+    let machine = host.id.as_deref().unwrap_or_default();
+    let name = format!("{machine}\0{}\0{pid}\0{start}\0{}\0{}", host.boot, image.path, image.service);
+    Uuid::new_v5(&INSTANCE_NAMESPACE, name.as_bytes()).to_string()
+}
+
+fn string(text: &str) -> Value {
+    Value::String(Cow::Owned(text.to_owned()))
+}
+
+/// The conventions' name of the machine's architecture.
+fn architecture() -> Option<&'static str> {
+    match std::env::consts::ARCH {
+        "x86_64" => Some("amd64"),
+        "aarch64" => Some("arm64"),
+        _ => None,
+    }
+}
