@@ -15,7 +15,11 @@ mod toolchain;
 mod verifier;
 mod vm;
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Result, bail};
 use lexopt::{Arg, Parser, ValueExt};
@@ -65,7 +69,7 @@ fn dispatch(mut arguments: Parser) -> Result<u8> {
     };
     // Every command has the same short help: it fits a screen.
     if command == "help" || asks_for_help(&mut arguments)? {
-        println!("{HELP}");
+        writeln!(io::stdout(), "{HELP}")?; // no panic where the reader is `head`
         return Ok(0);
     }
     match command.as_str() {

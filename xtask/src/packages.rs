@@ -97,6 +97,17 @@ pub(crate) fn is_root() -> Result<bool> {
     Ok(ids.split_whitespace().nth(1) == Some("0"))
 }
 
+/// Fails, with the command to run, unless this process is root's.
+pub(crate) fn need_root(why: &str) -> Result<()> {
+    if is_root()? {
+        return Ok(());
+    }
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| exec::quote(&word)).collect();
+    // rustup and cargo of this user, not root's own.
+    let keep = "PATH=\"$PATH\" CARGO_HOME=\"${CARGO_HOME:-$HOME/.cargo}\" RUSTUP_HOME=\"${RUSTUP_HOME:-$HOME/.rustup}\"";
+    bail!("{why}, which takes root. Run:\n    sudo env {keep} cargo xtask {}", words.join(" "))
+}
+
 /// `apt-get` that asks nothing and waits for another one to finish.
 pub(crate) fn apt_get() -> std::process::Command {
     let mut command = exec::command("apt-get");

@@ -1,6 +1,6 @@
 //! The commands that build and then hand over: to the demo, the benchmarks, the recorder.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use anyhow::{Context, Result, bail};
 
@@ -11,17 +11,17 @@ use crate::{
 
 /// Shows the demo.
 pub(crate) fn demo() -> Result<()> {
+    packages::need_root("the demo loads BPF programs")?;
     packages::ensure(packages::DEMO, "the languages and servers of the demo")?;
-    let program = build::all(Profile::TESTED)?;
-    hand_over("demo", &program)
+    hand_over("demo")
 }
 
 /// Measures the costs.
 pub(crate) fn bench() -> Result<()> {
+    packages::need_root("the benchmarks load BPF programs")?;
     packages::ensure(packages::DEMO, "the servers of the benchmarks")?;
     packages::ensure(packages::TESTS, "the load generators of the benchmarks")?;
-    let program = build::all(Profile::TESTED)?;
-    hand_over("bench", &program)
+    hand_over("bench")
 }
 
 /// Records a command's traffic as a test case.
@@ -38,10 +38,11 @@ pub(crate) fn capture(name: &str, command: &[String]) -> Result<()> {
     exec::run(exec::command(program).arg("record").arg(&file).arg("--").args(command))
 }
 
-fn hand_over(name: &str, program: &Path) -> Result<()> {
+fn hand_over(name: &str) -> Result<()> {
     if !test::has_target("bin", name)? {
         bail!("the package {} has no program `{name}`", test::ACCEPTANCE);
     }
+    let program = build::all(Profile::TESTED)?;
     let mut cargo = test::acceptance("run", ["--bin", name])?;
     exec::run(cargo.args(["--", "--spandrel"]).arg(program))
 }

@@ -60,7 +60,9 @@ impl Part {
 pub(crate) fn run(only: &[Part], profile: Profile) -> Result<()> {
     let wanted = |part| only.is_empty() || only.contains(&part);
     if wanted(Part::Live) || wanted(Part::Vm) {
-        may_run_live()?;
+        packages::need_root(
+            "the live tests load BPF programs (`--only lint --only unit --only replay` do not)",
+        )?;
         packages::ensure(packages::DEMO, "the languages and servers of the demo and the tests")?;
         packages::ensure(packages::TESTS, "the other programs that the tests use")?;
     }
@@ -162,16 +164,6 @@ pub(crate) fn has_target(kind: &str, name: &str) -> Result<bool> {
     Ok(targets
         .into_iter()
         .any(|target| is(&target, "name", name) && list(&target, "kind").iter().any(|k| k == kind)))
-}
-
-fn may_run_live() -> Result<()> {
-    if packages::is_root()? {
-        return Ok(());
-    }
-    bail!(
-        "the live tests load BPF programs, which takes root. Run:\n    sudo --preserve-env=PATH,CARGO_HOME,RUSTUP_HOME cargo xtask test\n\
-         Without root there are: cargo xtask test --only lint --only unit --only replay"
-    )
 }
 
 /// Runs a test command, shows what it prints, and counts by its own summary lines.

@@ -10,13 +10,16 @@ mod kernel;
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 pub(crate) use self::kernel::Series;
 use crate::{exec, packages, test};
 
 /// How long a guest may take unless said otherwise, boot included: emulated, on a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What the names of the live tests that run in guests have in them.
+const SMOKE: &str = "smoke";
 
 /// Runs a command on each of the kernels; returns the first status that is not 0.
 pub(crate) fn run(command: &[String], kernels: &[Series], timeout: Duration) -> Result<u8> {
@@ -26,9 +29,12 @@ pub(crate) fn run(command: &[String], kernels: &[Series], timeout: Duration) -> 
 /// Runs the smoke part of the live tests on each of the kernels; returns the first status that is not 0.
 pub(crate) fn smoke(program: &Path, kernels: &[Series], timeout: Duration) -> Result<u8> {
     let tests = test::executable("live")?;
+    let list = exec::text(exec::command(&tests).args([SMOKE, "--list"]))?;
+    // No test would be no failure either.
+    ensure!(list.contains(": test"), "{} has no test whose name has `{SMOKE}` in it", tests.display());
     let directory = exec::root().join("tests").display().to_string();
     let job = Job {
-        command: vec![tests.display().to_string(), "smoke".to_owned()],
+        command: vec![tests.display().to_string(), SMOKE.to_owned()],
         environment: vec![
             ("SPANDREL".to_owned(), program.display().to_string()),
             ("CARGO_MANIFEST_DIR".to_owned(), directory.clone()),

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Read,
+    path::Path,
     process::{Child, ChildStdout, Stdio},
     time::{Duration, Instant},
 };
@@ -23,11 +24,19 @@ pub(crate) fn output(kernel: &Kernel, job: &Job, timeout: Duration) -> Result<St
 }
 
 fn boot(kernel: &Kernel, job: &Job, timeout: Duration, stdout: Stdio) -> Result<(u8, String)> {
-    let initramfs = kernel.directory.join("initramfs.cpio");
-    let messages = kernel.directory.join("messages");
-    let status = kernel.directory.join("status");
+    // Its own, so that guests of one kernel can run side by side.
+    let run = kernel.directory.join(format!("run-{}", std::process::id()));
+    fs::create_dir_all(&run).with_context(|| format!("cannot create {}", run.display()))?;
+    let result = boot_in(&run, kernel, job, timeout, stdout);
+    fs::remove_dir_all(&run).with_context(|| format!("cannot remove {}", run.display()))?;
+    result
+}
+
+fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, stdout: Stdio) -> Result<(u8, String)> {
+    let initramfs = run.join("initramfs.cpio");
+    let status = run.join("status");
+    let messages = kernel.directory.join("messages"); // stays: the first thing to look at
     initramfs::write(kernel, job, &initramfs)?;
-    fs::write(&status, "").with_context(|| format!("cannot write {}", status.display()))?;
 
     let mut qemu = exec::command("qemu-system-x86_64");
     qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
