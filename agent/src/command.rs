@@ -57,10 +57,7 @@ fn root() -> Root {
 fn destinations(config: &Config, default: &[&str]) -> Result<Vec<Destination>> {
     let named: Vec<&str> = config.export.iter().map(String::as_str).collect();
     let chosen = if named.is_empty() { default } else { &named };
-    chosen
-        .iter()
-        .map(|text| text.parse().with_context(|| format!("--export {text}")))
-        .collect()
+    chosen.iter().map(|text| text.parse().with_context(|| format!("--export {text}"))).collect()
 }
 
 fn setup(config: &Config, scope: Scope, destinations: Vec<Destination>, record: Option<&Path>) -> Setup {
@@ -142,7 +139,10 @@ fn doctor(command: &cli::Doctor) -> Result<u8> {
                 }
                 vec![Check::ok(
                     "programs",
-                    format!("{} BPF programs load and attach; the verifier walked at most {most} instructions", verified.len()),
+                    format!(
+                        "{} BPF programs load and attach; the verifier walked at most {most} instructions",
+                        verified.len()
+                    ),
                 )]
             }
             Err(error) => vec![Check::missing(

@@ -98,7 +98,13 @@ impl Doctor {
         }
         checks.extend(processes::checks(&self.root));
         let works = checks.iter().all(|check| check.state != State::Missing);
-        Report { works, kernel: machine::release(&self.root), flavour: "syscall", checks, programs: BTreeMap::new() }
+        Report {
+            works,
+            kernel: machine::release(&self.root),
+            flavour: "syscall",
+            checks,
+            programs: BTreeMap::new(),
+        }
     }
 }
 

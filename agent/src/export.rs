@@ -22,8 +22,8 @@ use self::{
     otlp::{Otlp, Settings},
     queue::Queue,
 };
-pub use crate::process::Resource;
 use crate::clock::{Clock, Offset};
+pub use crate::process::Resource;
 
 mod console;
 mod destination;

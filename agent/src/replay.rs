@@ -35,8 +35,7 @@ pub fn replay<R: BufRead>(
     mut take: impl FnMut(Vec<Exported>),
 ) -> Result<(Engine, Option<ReadError>), ReadError> {
     let header = recording.header();
-    let mut engine =
-        Engine::new(engine::Config { seed: header.seed(), own_tgid: header.own_tgid, ..config });
+    let mut engine = Engine::new(engine::Config { seed: header.seed(), own_tgid: header.own_tgid, ..config });
     let mut resources = Resources::default();
     let mut now = 0;
     let mut failure = None;

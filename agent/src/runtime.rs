@@ -62,12 +62,8 @@ impl Session {
         let record = match &setup.record {
             None => None,
             Some(path) => {
-                let header = Header::new(
-                    kernel_release(),
-                    seed,
-                    std::process::id(),
-                    clock.offset().nanoseconds(),
-                );
+                let header =
+                    Header::new(kernel_release(), seed, std::process::id(), clock.offset().nanoseconds());
                 let writer = Writer::create(path, &header)
                     .with_context(|| format!("cannot write the recording {}", path.display()))?;
                 Some(writer)
@@ -95,8 +91,7 @@ impl Session {
         let mut second = Instant::now();
         let mut sweep = Instant::now();
         loop {
-            let signalled =
-                self.reader.wait(signals.fd(), DRAIN).context("cannot wait for the ring")?;
+            let signalled = self.reader.wait(signals.fd(), DRAIN).context("cannot wait for the ring")?;
             self.drain(DRAIN_MAX)?;
             if signalled && signals.handle()? {
                 return Ok(());
@@ -155,7 +150,9 @@ impl Session {
 
 /// `uname -r`.
 pub fn kernel_release() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/osrelease").map(|text| text.trim().to_owned()).unwrap_or_default()
+    std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
 }
 
 fn random_seed() -> std::io::Result<u128> {

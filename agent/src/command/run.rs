@@ -39,12 +39,7 @@ pub(super) fn record(command: &cli::Record) -> Result<u8> {
     trace(&command.options, &command.command, Some(&command.file), &[])
 }
 
-fn trace(
-    options: &cli::Options,
-    words: &[OsString],
-    record: Option<&Path>,
-    default: &[&str],
-) -> Result<u8> {
+fn trace(options: &cli::Options, words: &[OsString], record: Option<&Path>, default: &[&str]) -> Result<u8> {
     let mut signals = Signals::block().context("cannot take signals")?;
     let config = prepare(options, telemetry::QUIET)?;
     let destinations = destinations(&config, default)?;

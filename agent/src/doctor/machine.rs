@@ -112,7 +112,9 @@ fn tracefs(root: &Root) -> Check {
     let known = root.text("proc/filesystems").unwrap_or_default();
     let known = known.lines().any(|line| line.split_ascii_whitespace().last() == Some("tracefs"));
     match (known, privileges::may_mount(root)) {
-        (true, true) => Check::ok(NAME, "tracefs is not mounted; spandrel mounts it for itself when it starts"),
+        (true, true) => {
+            Check::ok(NAME, "tracefs is not mounted; spandrel mounts it for itself when it starts")
+        }
         (true, false) => {
             Check::missing(NAME, "tracefs is not mounted or may not be read", format!("as root: {MOUNT}"))
         }

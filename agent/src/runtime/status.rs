@@ -59,7 +59,10 @@ impl Status {
                 ("dropped", accounting.dropped),
                 ("spans", accounting.spans),
             ]),
-            destinations: exports.counts().map(|(name, counts)| (name.to_owned(), destination(&counts))).collect(),
+            destinations: exports
+                .counts()
+                .map(|(name, counts)| (name.to_owned(), destination(&counts)))
+                .collect(),
             processes: BTreeMap::from([
                 ("refused", counters.refused),
                 ("forgotten", counters.forgotten),
