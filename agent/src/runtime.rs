@@ -111,12 +111,13 @@ impl Session {
 
     /// Takes what is in the ring, ends what is open, hands over every span and waits for the destinations, within
     /// their bound.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(mut self) -> Result<Finished> {
         let deadline = Instant::now() + FLUSH_MAX;
         // What the traced programs did until now is in the ring.
         while self.drain(DRAIN_MAX)? == DRAIN_MAX && Instant::now() < deadline {}
         self.pipeline.finish(clock::now(), deadline)?;
-        self.show()
+        self.show()?;
+        Ok(Finished(self))
     }
 
     fn drain(&mut self, limit: usize) -> Result<usize> {
@@ -145,6 +146,29 @@ impl Session {
             file.write(&status)?;
         }
         Ok(())
+    }
+}
+
+/// A session that has nothing left to do but to detach its probes, which happens when it is dropped.
+pub struct Finished(#[expect(dead_code, reason = "held for its drop, which detaches")] Session);
+
+impl Finished {
+    /// Leaves detaching to a process of its own: the kernel takes some 60 ms for each of the thirty tracepoints, one
+    /// after the other, and who waits for the traced command shall not wait for that.
+    pub fn leave(self) {
+        // SAFETY: the new process makes only async-signal-safe calls.
+        unsafe {
+            if libc::fork() == 0 {
+                // What reads our output waits for its end.
+                for descriptor in 0..=2 {
+                    libc::close(descriptor);
+                }
+                libc::setsid();
+                libc::_exit(0);
+            }
+        }
+        // The links are those of both processes: closing ours is quick, and happens at the exit.
+        std::mem::forget(self);
     }
 }
 

@@ -12,12 +12,12 @@ use acceptance::{
 
 #[test]
 fn killing_the_agent_under_load_fails_no_request_of_nginx() {
-    kill(|| nginx(Family::Tcp), 100_000);
+    kill(|| nginx(Family::Tcp), 200_000);
 }
 
 #[test]
 fn killing_the_agent_under_load_fails_no_request_of_a_python_server() {
-    kill(|| application(Language::Python, Family::Tcp, "server"), 5_000);
+    kill(|| application(Language::Python, Family::Tcp, "server"), 10_000);
 }
 
 /// The sender is traced too: it is this process.
@@ -33,9 +33,9 @@ fn kill(start: fn() -> Server, requests: u64) {
     let outcome = thread::scope(|scope| {
         let sender = scope.spawn(|| load::run(&load));
         wait_until("the load is traced", LONG, || agent.count_of(&token) > 100);
+        assert!(!sender.is_finished(), "the load was over before the agent was killed");
         agent.process.signal(libc::SIGKILL);
         agent.process.wait(LONG);
-        assert!(!sender.is_finished(), "the load was over before the agent was killed");
         sender.join().expect("the load panicked")
     });
     assert!(

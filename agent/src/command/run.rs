@@ -57,7 +57,7 @@ fn trace(options: &cli::Options, words: &[OsString], record: Option<&Path>, defa
     };
     signals.follow(child.id());
     session.run(&mut signals)?;
-    session.finish()?;
+    session.finish()?.leave();
     Ok(exit_status(signals.ended().unwrap_or_default()))
 }
 
