@@ -18,7 +18,8 @@ use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapError, PerCpuArray, RingBuf},
-    programs::{ProgramError, RawTracePoint},
+    programs::{ProgramError, ProgramType, RawTracePoint},
+    sys::BpfHelper,
 };
 use engine::{Order, event::ConnectionId};
 use zerocopy::IntoBytes as _;
@@ -100,7 +101,11 @@ impl Probes {
             unknown_process: if options.only_told { decision::SKIP } else { decision::UNDECIDED },
             exec_decides: u32::from(!options.only_told),
             own_tgid: std::process::id(),
-            registers_helper: u32::from(registers_helper()),
+            task_pointers: u32::from(supported(BpfHelper::BPF_FUNC_get_current_task_btf)),
+            registers_helper: u32::from(
+                supported(BpfHelper::BPF_FUNC_get_current_task_btf)
+                    && supported(BpfHelper::BPF_FUNC_task_pt_regs),
+            ),
             wake_mark: options.ring / 4,
             calls: arch::kinds(),
         };
@@ -272,11 +277,9 @@ fn verifier_error(program: &str, error: ProgramError) -> anyhow::Error {
     anyhow::Error::new(error).context(format!("cannot load the BPF program `{program}`"))
 }
 
-/// Whether tracepoint programs may ask for saved registers: by trying, not by version.
-fn registers_helper() -> bool {
-    use aya::{programs::ProgramType, sys::BpfHelper};
-    let supported = |helper| aya::sys::is_helper_supported(ProgramType::TracePoint, helper).unwrap_or(false);
-    supported(BpfHelper::BPF_FUNC_task_pt_regs) && supported(BpfHelper::BPF_FUNC_get_current_task_btf)
+/// Whether tracepoint programs may call a helper: by trying, not by version.
+fn supported(helper: BpfHelper) -> bool {
+    aya::sys::is_helper_supported(ProgramType::TracePoint, helper).unwrap_or(false)
 }
 
 /// Before 5.11 maps count against the limit of locked memory.

@@ -5,13 +5,16 @@ use abi::{
     conn::{Half, direction, flag, role, verdict},
     counter,
 };
-use aya_ebpf::{macros::map, maps::HashMap};
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap},
+};
 
 use crate::{
     counters,
     error::ProbeError,
     inflight::{self, Call},
-    socket::Socket,
+    socket::{AF_UNIX, Socket},
     tcp,
 };
 
@@ -82,8 +85,25 @@ fn try_adopt(socket: &Socket) -> Result<(), ProbeError> {
     Ok(())
 }
 
+/// One element: whether a Unix socket was ever stored. Lets the many closes of files pass at little cost.
+#[map]
+static UNIX_SEEN: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Whether there may be connections that only a close ends.
+#[inline(always)]
+pub(crate) fn any_unix() -> bool {
+    // SAFETY: an aligned number in a map; volatile, since other programs write it.
+    UNIX_SEEN.get(0).is_some_and(|seen| unsafe { core::ptr::read_volatile(seen) } != 0)
+}
+
 #[inline(always)]
 fn store(socket: &Socket, role: u8, flags: u16) -> Result<*mut Connection, ProbeError> {
+    if socket.family == AF_UNIX {
+        if let Some(seen) = UNIX_SEEN.get_ptr_mut(0) {
+            // SAFETY: an aligned number in a map that only ever becomes 1.
+            unsafe { seen.write_volatile(1) };
+        }
+    }
     let connection = Connection {
         inode: socket.inode,
         halves: [Half { position: 0, skip_until: 0, sequence: 0, entries: 0, active: 0, judged: 0 }; 2],
@@ -93,6 +113,8 @@ fn store(socket: &Socket, role: u8, flags: u16) -> Result<*mut Connection, Probe
         calls: 0,
         role,
         verdict: verdict::UNDECIDED,
+        protocol: socket.protocol,
+        padding: [0; 6],
     };
     CONNECTIONS.insert(socket.sk, connection, 0).map_err(|_| ProbeError::ConnectionsFull)?;
     CONNECTIONS.get_ptr_mut(socket.sk).ok_or(ProbeError::ConnectionsFull)
@@ -143,8 +165,12 @@ pub(crate) fn base_fresh(connection: &mut Connection, sk: u64) -> Result<(), Pro
 
 /// At the entry of a call: what is needed to place its bytes at the exit. `false`: not to be followed.
 #[inline(always)]
-pub(crate) fn mark(socket: &Socket, call: &mut Call) -> Result<bool, ProbeError> {
-    let connection = match find(socket.sk, socket.inode) {
+pub(crate) fn mark(
+    socket: &Socket,
+    known: Option<*mut Connection>,
+    call: &mut Call,
+) -> Result<bool, ProbeError> {
+    let connection = match known {
         Some(connection) => {
             // SAFETY: see `find`. Fields that several processors change are changed by atomics or by
             // one writer at a time; a torn count only makes a call ambiguous.

@@ -72,15 +72,23 @@ const REFUSED: u32 = 0;
 const ADMITTED: u32 = 1;
 const TO_BE_JUDGED: u32 = 2;
 
-/// Answers of [`step`].
+/// Answers of [`begin`], [`whole`] and [`step`].
 const CONTINUE: u64 = 0;
 const DONE: u64 = 1;
+/// Everything lies in one buffer and fits one piece: what nearly every call is like.
+const WHOLE: u64 = 2;
 
 /// Makes the records of the call in [`walk`], which moved `moved` bytes.
 #[inline(always)]
 pub(crate) fn records(thread: Thread, moved: u32) {
-    if begin(thread.key(), u64::from(moved)) == DONE {
-        return;
+    match begin(thread.key(), u64::from(moved)) {
+        DONE => return,
+        WHOLE => {
+            if whole() != DONE {
+                return;
+            }
+        }
+        _ => {}
     }
     let mut index = 0;
     while index < STEPS {
@@ -97,8 +105,7 @@ pub(crate) fn records(thread: Thread, moved: u32) {
 #[inline(never)]
 extern "C" fn begin(thread: u64, moved: u64) -> u64 {
     match try_begin(thread, moved as u32) {
-        Ok(true) => CONTINUE,
-        Ok(false) => DONE,
+        Ok(answer) => answer,
         Err(error) => {
             counters::add(error.counter(), 1);
             DONE
@@ -107,10 +114,10 @@ extern "C" fn begin(thread: u64, moved: u64) -> u64 {
 }
 
 #[inline(always)]
-fn try_begin(thread: u64, moved: u32) -> Result<bool, ProbeError> {
+fn try_begin(thread: u64, moved: u32) -> Result<u64, ProbeError> {
     // SAFETY: this processor's own state and buffer.
     let (walk, scratch) = unsafe { (&mut *walk()?, &mut *output::scratch()?) };
-    let Some((connection, place)) = connections::place(&walk.call, moved)? else { return Ok(false) };
+    let Some((connection, place)) = connections::place(&walk.call, moved)? else { return Ok(DONE) };
     // SAFETY: see `connections::find`.
     let connection = unsafe { &mut *connection };
     let call = &walk.call;
@@ -138,7 +145,7 @@ fn try_begin(thread: u64, moved: u32) -> Result<bool, ProbeError> {
         let skipped = skip_until - position;
         if skipped > u64::from(moved) {
             counters::add(counter::SKIPPED_BYTES, u64::from(moved));
-            return Ok(false);
+            return Ok(DONE);
         }
         counters::add(counter::SKIPPED_BYTES, skipped);
         if skipped == u64::from(moved) {
@@ -173,11 +180,30 @@ fn try_begin(thread: u64, moved: u32) -> Result<bool, ProbeError> {
     walk.status = TO_BE_JUDGED;
     if connection.verdict != verdict::CANDIDATE {
         // What cannot be copied cannot be judged; a connection that starts so is not HTTP so far.
-        return Ok(allowance != 0);
+        return Ok(if allowance != 0 { CONTINUE } else { DONE });
     }
     walk.status = ADMITTED;
     output::announce(connection, walk.call.sk, walk.call.protocol, thread);
-    Ok(true)
+    let whole = walk.length == u64::from(moved) && offset == 0 && moved <= PIECE && moved <= allowance;
+    Ok(if whole { WHOLE } else { CONTINUE })
+}
+
+/// Copies and submits a call that is [`WHOLE`]. The answer is [`DONE`] if its memory cannot be read: the slow path
+/// then says so.
+#[inline(always)]
+fn whole() -> u64 {
+    let (Ok(walk), Ok(scratch)) = (walk(), output::scratch()) else { return CONTINUE };
+    // SAFETY: this processor's own state.
+    let (bytes, base) = unsafe { ((*walk).bytes, (*walk).base) };
+    // For the verifier, which knows nothing of what `begin` checked.
+    let bytes = if bytes > PIECE { PIECE } else { bytes };
+    // SAFETY: at most PIECE bytes into a payload of twice that.
+    let read = unsafe { bpf_probe_read_user((&raw mut (*scratch).payload).cast(), bytes, base as *const _) };
+    if read != 0 {
+        return DONE;
+    }
+    output::data(bytes, bytes);
+    CONTINUE
 }
 
 /// Where the bytes are, by the kind of the call.

@@ -1,6 +1,6 @@
 //! Calls between entry and exit, and the threads that were inside one when the agent attached.
 
-use abi::settings::recover;
+use abi::settings::{call, recover};
 use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap},
@@ -44,7 +44,8 @@ pub(crate) mod flag {
     pub(crate) const ENTRY_UNSEEN: u16 = 1 << 4;
 }
 
-/// By thread. Plain: an evicted call would lose bytes silently.
+/// By thread. Plain: an evicted call would lose bytes silently. An entry stays until its thread ends, so that a call
+/// costs two look-ups and no allocation; between calls its `kind` is [`call::NONE`].
 #[map]
 static CALLS: HashMap<u64, Call> = HashMap::with_max_entries(16_384, 0);
 
@@ -59,19 +60,33 @@ static CONTROL: Array<u32> = Array::with_max_entries(1, 0);
 /// Remembers a call.
 #[inline(always)]
 pub(crate) fn enter(thread: Thread, call: &Call) -> Result<(), ProbeError> {
+    if let Some(slot) = CALLS.get_ptr_mut(thread.key()) {
+        // SAFETY: only this thread uses its slot.
+        unsafe { *slot = *call };
+        return Ok(());
+    }
     CALLS.insert(thread.key(), call, 0).map_err(|_| ProbeError::InflightFull)
 }
 
 /// Takes a remembered call. Whether there is one.
 #[inline(always)]
 pub(crate) fn exit(thread: Thread, call: &mut Call) -> bool {
-    let key = thread.key();
-    // SAFETY: the value is copied before it is removed; only this thread has the key.
-    let Some(found) = (unsafe { CALLS.get(key) }) else { return false };
-    *call = *found;
-    // Cannot fail: only this thread removes its call.
-    let _ = CALLS.remove(key);
+    let Some(slot) = CALLS.get_ptr_mut(thread.key()) else { return false };
+    // SAFETY: only this thread uses its slot.
+    let slot = unsafe { &mut *slot };
+    if slot.kind == call::NONE {
+        return false;
+    }
+    *call = *slot;
+    slot.kind = call::NONE;
     true
+}
+
+/// A thread ended.
+#[inline(always)]
+pub(crate) fn forget(thread: Thread) {
+    // Most threads never used a socket.
+    let _ = CALLS.remove(thread.key());
 }
 
 /// Whether an exit without a seen entry is to be followed.

@@ -24,6 +24,25 @@ pub(crate) fn kernel<T: Copy>(base: u64, offset: usize) -> Result<T, ProbeError>
     }
 }
 
+/// Reads two members of a structure, with one read where they lie within `N` words of each other. Which it is
+/// is known at load: the verifier drops the other branch.
+#[inline(always)]
+pub(crate) fn kernel_pair<const N: usize>(
+    base: u64,
+    one: usize,
+    other: usize,
+) -> Result<(u64, u64), ProbeError> {
+    let low = if one < other { one } else { other };
+    let (one_at, other_at) = (one - low, other - low);
+    if one_at % 8 != 0 || other_at % 8 != 0 || one_at > (N - 1) * 8 || other_at > (N - 1) * 8 {
+        return Ok((kernel(base, one)?, kernel(base, other)?));
+    }
+    let window: [u64; N] = kernel(base, low)?;
+    let pointer = (&raw const window).cast::<u8>();
+    // SAFETY: both places are whole words inside the window, checked above.
+    unsafe { Ok((pointer.add(one_at).cast::<u64>().read(), pointer.add(other_at).cast::<u64>().read())) }
+}
+
 /// Reads kernel memory at `base + offset` into `target`, without a copy on the stack.
 #[inline(always)]
 pub(crate) fn kernel_into<T>(base: u64, offset: usize, target: *mut T) -> Result<(), ProbeError> {

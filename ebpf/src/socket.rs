@@ -3,9 +3,15 @@
 //! task_struct.files > files_struct.fdt > fdtable.fd[n] > file > f_inode (a socket?) and private_data
 //! (`struct socket`) > sk. Read at each call: descriptors are duplicated, inherited and passed around.
 
-use aya_ebpf::helpers::bpf_get_current_task;
+use abi::Connection;
+use aya_ebpf::helpers::{bpf_get_current_task, generated::bpf_get_current_task_btf};
 
-use crate::{error::ProbeError, memory, settings::offset};
+use crate::{
+    connections,
+    error::ProbeError,
+    memory,
+    settings::{offset, setting},
+};
 
 pub(crate) const AF_UNIX: u16 = 1;
 pub(crate) const AF_INET: u16 = 2;
@@ -30,32 +36,54 @@ pub(crate) struct Socket {
 /// Address of the `struct file` behind a descriptor of the current thread, 0 if there is none.
 #[inline(always)]
 pub(crate) fn file(descriptor: u64) -> Result<u64, ProbeError> {
-    // SAFETY: the helper only returns the address of the current task.
-    let task = unsafe { bpf_get_current_task() };
-    let files: u64 = memory::kernel(task, offset!(task_files))?;
-    let table: u64 = memory::kernel(files, offset!(files_fdt))?;
-    let length: u32 = memory::kernel(table, offset!(fdtable_max_fds))?;
+    let (length, array) = table()?;
     // A descriptor is an int; the upper half of the register is not part of it.
     let descriptor = descriptor as u32;
     if descriptor >= length {
         return Ok(0);
     }
-    let array: u64 = memory::kernel(table, offset!(fdtable_fd))?;
     memory::kernel(array, descriptor as usize * 8)
 }
 
+/// Length and address of the current thread's descriptor table.
+#[inline(always)]
+fn table() -> Result<(u32, u64), ProbeError> {
+    if setting!(task_pointers) != 0 {
+        let (files, table) = (offset!(task_files), offset!(files_fdt));
+        let (length, array) = (offset!(fdtable_max_fds), offset!(fdtable_fd));
+        // SAFETY: the verifier knows the types of these pointers and lets them be followed; a bad one reads as 0.
+        return unsafe {
+            let task = bpf_get_current_task_btf().cast::<u8>().cast_const();
+            let files = task.add(files).cast::<*const u8>().read_volatile();
+            let table = files.add(table).cast::<*const u8>().read_volatile();
+            Ok((
+                table.add(length).cast::<u32>().read_volatile(),
+                table.add(array).cast::<u64>().read_volatile(),
+            ))
+        };
+    }
+    // SAFETY: the helper only returns the address of the current task.
+    let task = unsafe { bpf_get_current_task() };
+    let files: u64 = memory::kernel(task, offset!(task_files))?;
+    let table: u64 = memory::kernel(files, offset!(files_fdt))?;
+    Ok((memory::kernel(table, offset!(fdtable_max_fds))?, memory::kernel(table, offset!(fdtable_fd))?))
+}
+
+/// A stream socket, and the connection that is known of it.
+pub(crate) type Found = (Socket, Option<*mut Connection>);
+
 /// The stream socket behind a file; `None` if it is something else.
 #[inline(always)]
-pub(crate) fn of_file(file: u64) -> Result<Option<Socket>, ProbeError> {
+pub(crate) fn of_file(file: u64) -> Result<Option<Found>, ProbeError> {
     if file == 0 {
         return Ok(None);
     }
-    let inode: u64 = memory::kernel(file, offset!(file_inode))?;
-    let mode: u16 = memory::kernel(inode, offset!(inode_mode))?;
-    if mode & S_IFMT != S_IFSOCK {
+    let (inode, socket) = memory::kernel_pair::<4>(file, offset!(file_inode), offset!(file_private_data))?;
+    let (mode, number) = memory::kernel_pair::<10>(inode, offset!(inode_mode), offset!(inode_number))?;
+    // `i_mode` is the low half word of what was read there.
+    if mode as u16 & S_IFMT != S_IFSOCK {
         return Ok(None);
     }
-    let socket: u64 = memory::kernel(file, offset!(file_private_data))?;
     // A bound Unix socket opened with O_PATH has the file type but no socket.
     if socket == 0 {
         return Ok(None);
@@ -63,6 +91,11 @@ pub(crate) fn of_file(file: u64) -> Result<Option<Socket>, ProbeError> {
     let sk: u64 = memory::kernel(socket, offset!(socket_sk))?;
     if sk == 0 {
         return Ok(None);
+    }
+    if let Some(connection) = connections::find(sk, number) {
+        // SAFETY: see `connections::find`.
+        let (family, protocol) = unsafe { ((*connection).family, (*connection).protocol) };
+        return Ok(Some((Socket { sk, inode: number, family, protocol }, Some(connection))));
     }
     let family: u16 = memory::kernel(sk, offset!(sock_family))?;
     let kind: u16 = memory::kernel(sk, offset!(sock_type))?;
@@ -75,13 +108,12 @@ pub(crate) fn of_file(file: u64) -> Result<Option<Socket>, ProbeError> {
     if kind != SOCK_STREAM || !known {
         return Ok(None);
     }
-    let number: u64 = memory::kernel(inode, offset!(inode_number))?;
-    Ok(Some(Socket { sk, inode: number, family, protocol }))
+    Ok(Some((Socket { sk, inode: number, family, protocol }, None)))
 }
 
 /// The stream socket behind a descriptor.
 #[inline(always)]
-pub(crate) fn of_descriptor(descriptor: u64) -> Result<Option<Socket>, ProbeError> {
+pub(crate) fn of_descriptor(descriptor: u64) -> Result<Option<Found>, ProbeError> {
     of_file(file(descriptor)?)
 }
 

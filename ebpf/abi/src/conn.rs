@@ -113,5 +113,8 @@ pub struct Connection {
     pub role: u8,
     /// See [`verdict`].
     pub verdict: u8,
+    /// `sk_protocol`.
+    pub protocol: u16,
+    pub padding: [u8; 6],
 }
-const _: () = assert!(size_of::<Connection>() == 88);
+const _: () = assert!(size_of::<Connection>() == 96);

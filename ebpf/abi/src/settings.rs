@@ -119,6 +119,8 @@ pub struct Settings {
     pub exec_decides: u32,
     /// The agent's own process: never traced.
     pub own_tgid: u32,
+    /// 1: `bpf_get_current_task_btf` may be used (5.11), whose result can be followed without a helper call.
+    pub task_pointers: u32,
     /// 1: the helper `bpf_task_pt_regs` may be used (5.15).
     pub registers_helper: u32,
     /// Bytes in the ring above which a submit wakes the reader.

@@ -37,11 +37,11 @@ fn try_shutdown(ctx: &TracePointContext) -> Result<(), ProbeError> {
     if how == SHUT_RD || !filter::admits(thread) {
         return Ok(());
     }
-    let Some(socket) = socket::of_descriptor(argument(ctx, 0))? else { return Ok(()) };
+    let Some((socket, connection)) = socket::of_descriptor(argument(ctx, 0))? else { return Ok(()) };
     if socket.sequenced() {
         return Ok(());
     }
-    let Some(connection) = connections::find(socket.sk, socket.inode) else { return Ok(()) };
+    let Some(connection) = connection else { return Ok(()) };
     // SAFETY: see `connections::find`.
     output::end(unsafe { &mut *connection }, socket.sk, thread, 1 << direction::SENT, end::SHUTDOWN, 0);
     Ok(())
@@ -60,11 +60,11 @@ pub(crate) fn close_enter(ctx: TracePointContext) -> u32 {
 #[inline(always)]
 fn try_close(ctx: &TracePointContext) -> Result<(), ProbeError> {
     let thread = Thread::current();
-    if !filter::admits(thread) {
+    if !connections::any_unix() || !filter::admits(thread) {
         return Ok(());
     }
     let file = socket::file(argument(ctx, 0))?;
-    let Some(socket) = socket::of_file(file)? else { return Ok(()) };
+    let Some((socket, connection)) = socket::of_file(file)? else { return Ok(()) };
     if socket.family != AF_UNIX {
         return Ok(());
     }
@@ -72,7 +72,7 @@ fn try_close(ctx: &TracePointContext) -> Result<(), ProbeError> {
     if references != offset!(file_count_single) as u64 {
         return Ok(());
     }
-    let Some(connection) = connections::find(socket.sk, socket.inode) else { return Ok(()) };
+    let Some(connection) = connection else { return Ok(()) };
     // SAFETY: see `connections::find`.
     output::end(unsafe { &mut *connection }, socket.sk, thread, BOTH, end::CLOSED, 0);
     connections::forget(socket.sk);

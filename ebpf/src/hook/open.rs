@@ -29,12 +29,12 @@ fn try_connect(ctx: &TracePointContext) -> Result<(), ProbeError> {
     if !filter::admits(thread) && thread.tgid != setting!(own_tgid) {
         return Ok(());
     }
-    let Some(socket) = socket::of_descriptor(argument(ctx, 0))? else { return Ok(()) };
+    let Some((socket, connection)) = socket::of_descriptor(argument(ctx, 0))? else { return Ok(()) };
     // A second connect only asks how the first is going.
     if socket.family != socket::AF_UNIX && tcp::state(socket.sk)? != tcp::CLOSE {
         return Ok(());
     }
-    if let Some(connection) = connections::find(socket.sk, socket.inode) {
+    if let Some(connection) = connection {
         // The socket was disconnected and starts again (AF_UNSPEC).
         // SAFETY: see `connections::find`.
         output::end(unsafe { &mut *connection }, socket.sk, thread, 3, abi::record::end::CLOSED, 0);
@@ -56,7 +56,7 @@ fn try_accept(ctx: &TracePointContext) -> Result<(), ProbeError> {
     if descriptor < 0 || !filter::admits(thread) {
         return Ok(());
     }
-    let Some(socket) = socket::of_descriptor(descriptor as u64)? else { return Ok(()) };
+    let Some((socket, _)) = socket::of_descriptor(descriptor as u64)? else { return Ok(()) };
     let connection = connections::open(&socket, role::ACCEPTED)?;
     if socket.sequenced() {
         // SAFETY: see `connections::find`.
@@ -68,8 +68,8 @@ fn try_accept(ctx: &TracePointContext) -> Result<(), ProbeError> {
 /// Announces a connection of the agent's own: what happens at its other end is not to be traced.
 #[inline(always)]
 pub(super) fn own(descriptor: u64, thread: Thread) -> Result<(), ProbeError> {
-    let Some(socket) = socket::of_descriptor(descriptor)? else { return Ok(()) };
-    let Some(connection) = connections::find(socket.sk, socket.inode) else { return Ok(()) };
+    let Some((socket, connection)) = socket::of_descriptor(descriptor)? else { return Ok(()) };
+    let Some(connection) = connection else { return Ok(()) };
     // SAFETY: see `connections::find`.
     let connection = unsafe { &mut *connection };
     if connection.role != role::CONNECTED || connection.flags & flag::ANNOUNCED != 0 {

@@ -12,7 +12,7 @@ use crate::{
     counters,
     error::ProbeError,
     filter::{self, Thread},
-    memory,
+    inflight, memory,
     output::{self, ExecEntry},
     settings::{offset, setting},
 };
@@ -59,6 +59,7 @@ pub(crate) fn process_exit(ctx: RawTracePointContext) -> i32 {
 
 #[inline(always)]
 fn try_exit(ctx: &RawTracePointContext) -> Result<(), ProbeError> {
+    inflight::forget(Thread::current());
     let task = raw_argument(ctx, 0);
     let signal: u64 = memory::kernel(task, offset!(task_signal))?;
     // Counted down before the event: 0 at the last thread (kernel/exit.c, do_exit).

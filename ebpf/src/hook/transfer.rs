@@ -1,6 +1,6 @@
 //! Bytes move: read, write, send, recv and their vector and message forms, sendfile, splice.
 
-use abi::{conn::direction, counter, record::end, settings::call};
+use abi::{Connection, conn::direction, counter, record::end, settings::call};
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::tracepoint, programs::TracePointContext};
 
 use super::{argument, late_argument, number, returned};
@@ -11,7 +11,7 @@ use crate::{
     inflight::{self, Call, flag},
     memory, output, registers,
     settings::{call_kind, setting},
-    socket,
+    socket::{self, Socket},
 };
 
 const MSG_OOB: u64 = 0x1;
@@ -52,15 +52,13 @@ fn try_enter(ctx: &TracePointContext) -> Result<(), ProbeError> {
         _ => 0,
     };
     let arguments = [argument(ctx, 0), argument(ctx, 1), argument(ctx, 2), fourth];
-    let Some(mut call) = describe(kind, &arguments)? else { return Ok(()) };
-    // SAFETY: the helper only reads the clock.
-    call.enter = unsafe { bpf_ktime_get_ns() };
+    let Some((mut call, socket, connection)) = describe(kind, &arguments)? else { return Ok(()) };
     if call.flags & flag::MOVES_NOTHING != 0 {
         return Ok(());
     }
-    let socket =
-        socket::Socket { sk: call.sk, inode: call.inode, family: call.family, protocol: call.protocol };
-    if !connections::mark(&socket, &mut call)? {
+    // SAFETY: the helper only reads the clock.
+    call.enter = unsafe { bpf_ktime_get_ns() };
+    if !connections::mark(&socket, connection, &mut call)? {
         return Ok(());
     }
     let stored = inflight::enter(thread, &call);
@@ -70,22 +68,26 @@ fn try_enter(ctx: &TracePointContext) -> Result<(), ProbeError> {
     stored
 }
 
+/// A call, its socket, and the connection that is known of it.
+type Described = (Call, Socket, Option<*mut Connection>);
+
 /// The call that the arguments describe; `None` if it is not on a stream socket.
 #[inline(always)]
-fn describe(kind: u8, arguments: &[u64; 4]) -> Result<Option<Call>, ProbeError> {
+fn describe(kind: u8, arguments: &[u64; 4]) -> Result<Option<Described>, ProbeError> {
     let [first, second, third, fourth] = *arguments;
-    let (socket, way) = match kind {
-        call::NONE => return Ok(None),
-        call::SPLICE => match socket::of_descriptor(third)? {
-            Some(socket) => (Some(socket), direction::SENT),
-            None => (socket::of_descriptor(first)?, direction::RECEIVED),
-        },
-        call::READ | call::READV | call::RECVFROM | call::RECVMSG | call::RECVMMSG => {
-            (socket::of_descriptor(first)?, direction::RECEIVED)
-        }
-        _ => (socket::of_descriptor(first)?, direction::SENT),
+    if kind == call::NONE {
+        return Ok(None);
+    }
+    let mut way = match kind {
+        call::READ | call::READV | call::RECVFROM | call::RECVMSG | call::RECVMMSG => direction::RECEIVED,
+        _ => direction::SENT,
     };
-    let Some(socket) = socket else { return Ok(None) };
+    let mut found = socket::of_descriptor(if kind == call::SPLICE { third } else { first })?;
+    if kind == call::SPLICE && found.is_none() {
+        found = socket::of_descriptor(first)?;
+        way = direction::RECEIVED;
+    }
+    let Some((socket, connection)) = found else { return Ok(None) };
     let message_flags = match kind {
         call::RECVFROM | call::SENDTO | call::RECVMMSG | call::SENDMMSG => fourth,
         call::RECVMSG | call::SENDMSG => third,
@@ -99,7 +101,7 @@ fn describe(kind: u8, arguments: &[u64; 4]) -> Result<Option<Call>, ProbeError> 
     if way == direction::RECEIVED && message_flags & MSG_TRUNC != 0 && socket.sequenced() {
         flags |= flag::UNCOPYABLE;
     }
-    Ok(Some(Call {
+    let call = Call {
         sk: socket.sk,
         inode: socket.inode,
         enter: 0,
@@ -111,7 +113,8 @@ fn describe(kind: u8, arguments: &[u64; 4]) -> Result<Option<Call>, ProbeError> 
         flags,
         kind,
         direction: way,
-    }))
+    };
+    Ok(Some((call, socket, connection)))
 }
 
 /// hooks: tracepoint syscalls/sys_exit_* of the same calls
@@ -173,11 +176,13 @@ fn try_recover(number: u64) -> Result<bool, ProbeError> {
         registers::argument::<2>(base)?,
         registers::argument::<3>(base)?,
     ];
-    let Some(mut call) = describe(call_kind(number as i64), &arguments)? else { return Ok(false) };
+    let Some((mut call, _, connection)) = describe(call_kind(number as i64), &arguments)? else {
+        return Ok(false);
+    };
     if call.flags & flag::MOVES_NOTHING != 0 {
         return Ok(false);
     }
-    if let Some(connection) = connections::find(call.sk, call.inode) {
+    if let Some(connection) = connection {
         // SAFETY: see `connections::find`.
         if unsafe { (*connection).verdict } == abi::conn::verdict::IGNORED {
             return Ok(false);
