@@ -4,6 +4,7 @@ use abi::{
     Connection,
     conn::{Half, direction, flag, role, verdict},
     counter,
+    record::end,
 };
 use aya_ebpf::{
     macros::map,
@@ -13,7 +14,9 @@ use aya_ebpf::{
 use crate::{
     counters,
     error::ProbeError,
+    filter::Thread,
     inflight::{self, Call},
+    output,
     socket::{AF_UNIX, Socket},
     tcp,
 };
@@ -74,12 +77,13 @@ fn try_adopt(socket: &Socket) -> Result<(), ProbeError> {
         return store(socket, role::UNKNOWN, 0).map(|_| ());
     }
     let connection = store(socket, role::UNKNOWN, flag::SEQUENCED)?;
-    if tcp::state(socket.sk)? == tcp::ESTABLISHED {
-        if let Some(initial) = tcp::initial(socket.sk)? {
-            // SAFETY: see `find`; nobody else knows the entry's bases yet.
-            let connection = unsafe { &mut *connection };
-            base(connection, direction::RECEIVED, initial[0].wrapping_add(1));
-            base(connection, direction::SENT, initial[1].wrapping_add(1));
+    if let Some(ends) = tcp::ends(socket.sk)? {
+        // SAFETY: see `find`; nobody else knows the entry's bases yet.
+        let connection = unsafe { &mut *connection };
+        for direction in [direction::RECEIVED, direction::SENT] {
+            let end = if direction == direction::RECEIVED { ends[0] } else { ends[1] };
+            base(connection, direction, end.first);
+            half(connection, direction).position = end.position;
         }
     }
     Ok(())
@@ -104,6 +108,11 @@ fn store(socket: &Socket, role: u8, flags: u16) -> Result<*mut Connection, Probe
             unsafe { seen.write_volatile(1) };
         }
     }
+    // An entry that is there is of a socket that is gone, whose end was not seen: its memory is this one's now.
+    if let Some(old) = find_sock(socket.sk) {
+        // SAFETY: see `find`.
+        output::end(unsafe { &mut *old }, socket.sk, Thread::current(), 3, end::SWEPT, 0);
+    }
     let connection = Connection {
         inode: socket.inode,
         halves: [Half { position: 0, skip_until: 0, sequence: 0, entries: 0, active: 0, judged: 0 }; 2],
@@ -120,12 +129,10 @@ fn store(socket: &Socket, role: u8, flags: u16) -> Result<*mut Connection, Probe
     CONNECTIONS.get_ptr_mut(socket.sk).ok_or(ProbeError::ConnectionsFull)
 }
 
-/// The sequence number of a half's first byte is known.
+/// The sequence number of position 0 of a half is known. It never changes: the position alone moves.
 #[inline(always)]
 fn base(connection: &mut Connection, direction: u8, first: u32) {
-    let half = half(connection, direction);
-    half.sequence = first;
-    half.position = 0;
+    half(connection, direction).sequence = first;
     if direction == direction::RECEIVED {
         connection.isn[0] = first.wrapping_sub(1);
         connection.flags |= flag::BASED_RECEIVED;
@@ -223,8 +230,25 @@ fn mark_sequence(sk: u64, call: &mut Call) -> Result<bool, ProbeError> {
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) position: u64,
-    /// Calls overlapped: the bytes lie somewhere, in an order that cannot be told.
+    /// Bytes of the stream, from `position`, that the call's bytes are among: more than it moved if others moved
+    /// bytes meanwhile.
+    pub(crate) span: u32,
+    /// Calls overlapped: the bytes lie somewhere in the span, in an order that cannot be told.
     pub(crate) ambiguous: bool,
+}
+
+/// Follows a connection no more: positions are counted and a call's bytes could not be.
+#[inline(always)]
+pub(crate) fn give_up(call: &Call, thread: Thread) {
+    if !counted(call) {
+        return;
+    }
+    if let Some(connection) = find(call.sk, call.inode) {
+        // SAFETY: see `find`.
+        let connection = unsafe { &mut *connection };
+        output::end(connection, call.sk, thread, 3, end::SWEPT, 0);
+        connection.verdict = verdict::IGNORED;
+    }
 }
 
 /// At the exit of a call that moved nothing: takes back what [`mark`] counted.
@@ -249,20 +273,24 @@ fn counted(call: &Call) -> bool {
 #[inline(always)]
 pub(crate) fn place(call: &Call, moved: u32) -> Result<Option<(*mut Connection, Place)>, ProbeError> {
     let socket = Socket { sk: call.sk, inode: call.inode, family: call.family, protocol: call.protocol };
+    let mut adopted = false;
     let pointer = match find(call.sk, call.inode) {
         Some(found) => found,
         None if adopt(call.sk, call.inode, u64::from(call.family), u64::from(call.protocol)) == 0 => {
             return Ok(None);
         }
         None => match find(call.sk, call.inode) {
-            Some(found) => found,
+            Some(found) => {
+                adopted = true;
+                found
+            }
             None => return Ok(None),
         },
     };
     // SAFETY: see `find` and `mark`.
     let connection = unsafe { &mut *pointer };
     let place = if socket.sequenced() {
-        place_sequenced(connection, call, moved)?
+        place_sequenced(connection, call, moved, adopted)?
     } else {
         place_counted(connection, call, moved)
     };
@@ -274,47 +302,65 @@ pub(crate) fn place(call: &Call, moved: u32) -> Result<Option<(*mut Connection, 
 }
 
 #[inline(always)]
-fn place_sequenced(connection: &mut Connection, call: &Call, moved: u32) -> Result<Place, ProbeError> {
+fn place_sequenced(
+    connection: &mut Connection,
+    call: &Call,
+    moved: u32,
+    adopted: bool,
+) -> Result<Place, ProbeError> {
     let received = call.direction == direction::RECEIVED;
     let end = if received { tcp::copied(call.sk)? } else { tcp::written(call.sk)? };
     let marked = call.flags & inflight::flag::MARKED != 0;
-    // Reading up to the peer's FIN moves the counter by one more (tcp_recvmsg_locked, found_fin_ok).
     let mut start = end.wrapping_sub(moved);
+    let mut span = moved;
     let mut ambiguous = false;
     if marked {
-        let delta = end.wrapping_sub(call.mark);
         start = call.mark;
+        let delta = end.wrapping_sub(call.mark);
         if delta != moved {
+            // Reading up to the peer's FIN moves the counter by one more (tcp_recvmsg_locked, found_fin_ok).
             let fin = received
                 && delta == moved.wrapping_add(1)
                 && tcp::shutdown(call.sk)? & tcp::RCV_SHUTDOWN != 0;
-            ambiguous = !fin;
+            if !fin {
+                ambiguous = true;
+                if delta > moved && delta < i32::MAX as u32 {
+                    span = delta;
+                }
+            }
         }
     }
     let based = if received { flag::BASED_RECEIVED } else { flag::BASED_SENT };
-    if connection.flags & based == 0 {
+    let known = connection.flags & based != 0;
+    if !known {
         if connection.flags & flag::FROM_OPENING != 0 {
             base(connection, call.direction, start);
         } else {
-            // Positions count from the first byte seen; the bases are not known.
+            // Positions count from the first byte seen; the initial sequence numbers are not known.
             half(connection, call.direction).sequence = start;
             connection.flags |= based;
         }
     }
     let half = half(connection, call.direction);
-    let ahead = start.wrapping_sub(half.sequence) as i32;
-    let position = half.position.wrapping_add(ahead as i64 as u64);
+    // One word that is read once and written once: other processors move it too.
+    // SAFETY: an aligned word in a map value.
+    let reached = unsafe { (&raw const half.position).read_volatile() };
+    let ahead = start.wrapping_sub(half.sequence).wrapping_sub(reached as u32) as i32;
+    let position = reached.wrapping_add(ahead as i64 as u64);
+    if !marked && known && !adopted && ahead != 0 {
+        // Nothing tells whether others moved bytes while this call was inside.
+        ambiguous = true;
+    }
     if ahead > 0 && !ambiguous {
         counters::add(counter::UNSEEN_BYTES, ahead as u64);
     }
     // Another thread's later bytes may have been placed already: the half only moves forward.
-    let reach = start.wrapping_add(moved);
-    let forward = reach.wrapping_sub(half.sequence) as i32;
-    if forward > 0 {
-        half.position = half.position.wrapping_add(forward as u64);
-        half.sequence = reach;
+    let end = position.wrapping_add(u64::from(span));
+    if end > reached {
+        // SAFETY: as above.
+        unsafe { (&raw mut half.position).write_volatile(end) };
     }
-    Ok(Place { position, ambiguous })
+    Ok(Place { position, span, ambiguous })
 }
 
 #[inline(always)]
@@ -324,13 +370,16 @@ fn place_counted(connection: &mut Connection, call: &Call, moved: u32) -> Place 
     if call.flags & inflight::flag::MARKED != 0 {
         ambiguous |= half.entries != call.mark;
         add32(&raw mut half.active, u32::MAX);
+    } else {
+        // Blocked at attach, or the first call seen: certain only if no other came before.
+        ambiguous |= half.entries != 0 || half.position != 0;
     }
     let position = half.position;
     // SAFETY: an aligned counter in a map value.
     unsafe {
         core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) &raw mut half.position, in(reg) u64::from(moved))
     };
-    Place { position, ambiguous }
+    Place { position, span: moved, ambiguous }
 }
 
 #[inline(always)]

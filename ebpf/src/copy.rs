@@ -53,8 +53,9 @@ pub(crate) struct Walk {
     allowance: u32,
     /// [`REFUSED`], [`ADMITTED`] or [`TO_BE_JUDGED`].
     status: u32,
-    /// Empty lines before the first message; see `judge`.
-    pub(crate) empty: u32,
+    padding: u32,
+    /// State of `judge::look`.
+    pub(crate) judged: u64,
     /// [`Thread::key`].
     thread: u64,
 }
@@ -78,10 +79,10 @@ const DONE: u64 = 1;
 /// Everything lies in one buffer and fits one piece: what nearly every call is like.
 const WHOLE: u64 = 2;
 
-/// Makes the records of the call in [`walk`], which moved `moved` bytes.
+/// Makes the records of the call in [`walk`], which moved `moved` bytes, of which the first `copyable` can be copied.
 #[inline(always)]
-pub(crate) fn records(thread: Thread, moved: u32) {
-    match begin(thread.key(), u64::from(moved)) {
+pub(crate) fn records(thread: Thread, moved: u32, copyable: u32) {
+    match begin(thread.key(), u64::from(moved), u64::from(copyable)) {
         DONE => return,
         WHOLE => {
             if whole() != DONE {
@@ -103,8 +104,8 @@ pub(crate) fn records(thread: Thread, moved: u32) {
 /// Places the call's bytes, fills in the record and the walk.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn begin(thread: u64, moved: u64) -> u64 {
-    match try_begin(thread, moved as u32) {
+extern "C" fn begin(thread: u64, moved: u64, copyable: u64) -> u64 {
+    match try_begin(thread, moved as u32, copyable as u32) {
         Ok(answer) => answer,
         Err(error) => {
             counters::add(error.counter(), 1);
@@ -114,7 +115,7 @@ extern "C" fn begin(thread: u64, moved: u64) -> u64 {
 }
 
 #[inline(always)]
-fn try_begin(thread: u64, moved: u32) -> Result<u64, ProbeError> {
+fn try_begin(thread: u64, moved: u32, copyable: u32) -> Result<u64, ProbeError> {
     // SAFETY: this processor's own state and buffer.
     let (walk, scratch) = unsafe { (&mut *walk()?, &mut *output::scratch()?) };
     let Some((connection, place)) = connections::place(&walk.call, moved)? else { return Ok(DONE) };
@@ -130,10 +131,13 @@ fn try_begin(thread: u64, moved: u32) -> Result<u64, ProbeError> {
     }
     let mut position = place.position;
     let mut offset = 0;
-    let mut allowance = setting!(copy_limit);
+    let limit = setting!(copy_limit);
+    let mut allowance = if copyable < limit { copyable } else { limit };
+    let mut span = moved;
     if place.ambiguous {
         flags |= data_flag::AMBIGUOUS;
         allowance = 0;
+        span = place.span;
     }
     let file = call.kind == call::SENDFILE || call.kind == call::SPLICE;
     if file || call.flags & inflight::flag::UNCOPYABLE != 0 {
@@ -174,7 +178,7 @@ fn try_begin(thread: u64, moved: u32) -> Result<u64, ProbeError> {
     source(walk, moved)?;
     walk.filled = 0;
     walk.skip = offset;
-    walk.bytes = moved - offset;
+    walk.bytes = span.wrapping_sub(offset);
     walk.allowance = allowance;
     walk.thread = thread;
     walk.status = TO_BE_JUDGED;

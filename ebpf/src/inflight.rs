@@ -1,12 +1,15 @@
 //! Calls between entry and exit, and the threads that were inside one when the agent attached.
 
-use abi::settings::{call, recover};
+use abi::{
+    counter,
+    settings::{call, recover},
+};
 use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap},
 };
 
-use crate::{error::ProbeError, filter::Thread};
+use crate::{connections, counters, error::ProbeError, filter::Thread};
 
 /// What is known of a call from its entry.
 #[repr(C)]
@@ -62,19 +65,42 @@ static CONTROL: Array<u32> = Array::with_max_entries(1, 0);
 pub(crate) fn enter(thread: Thread, call: &Call) -> Result<(), ProbeError> {
     if let Some(slot) = CALLS.get_ptr_mut(thread.key()) {
         // SAFETY: only this thread uses its slot.
-        unsafe { *slot = *call };
+        let slot = unsafe { &mut *slot };
+        drop_stale(slot);
+        *slot = *call;
         return Ok(());
     }
     CALLS.insert(thread.key(), call, 0).map_err(|_| ProbeError::InflightFull)
 }
 
-/// Takes a remembered call. Whether there is one.
+/// The thread entered a call that is not followed.
 #[inline(always)]
-pub(crate) fn exit(thread: Thread, call: &mut Call) -> bool {
+pub(crate) fn enter_nothing(thread: Thread) {
+    if let Some(slot) = CALLS.get_ptr_mut(thread.key()) {
+        // SAFETY: only this thread uses its slot.
+        drop_stale(unsafe { &mut *slot });
+    }
+}
+
+/// A call whose exit was not seen: the kernel leaves out tracepoint programs on a processor where a task was taken off
+/// inside a map operation.
+#[inline(always)]
+fn drop_stale(slot: &mut Call) {
+    if slot.kind != call::NONE {
+        connections::unmark(slot);
+        counters::add(counter::INFLIGHT_STALE, 1);
+        slot.kind = call::NONE;
+    }
+}
+
+/// Takes the remembered call of this kind. Whether there is one.
+#[inline(always)]
+pub(crate) fn exit(thread: Thread, kind: u8, call: &mut Call) -> bool {
     let Some(slot) = CALLS.get_ptr_mut(thread.key()) else { return false };
     // SAFETY: only this thread uses its slot.
     let slot = unsafe { &mut *slot };
-    if slot.kind == call::NONE {
+    if slot.kind != kind {
+        drop_stale(slot);
         return false;
     }
     *call = *slot;

@@ -20,14 +20,17 @@ pub(crate) fn admits(connection: &mut Connection, direction: u8, length: u32) ->
         return true;
     }
     let opening = connection.flags & flag::FROM_OPENING != 0;
-    let judged = if opening { connections::half(connection, direction).judged } else { 0 };
-    match look(u64::from(length), u64::from(judged)) {
-        MESSAGE => {
+    let before = connections::half(connection, direction).judged;
+    let answer = look(u64::from(length), u64::from(if opening { before } else { 0 }));
+    let after = (answer >> ANSWER_BITS) as u32;
+    match answer & ANSWER {
+        // An older connection is judged call by call: the rest of a line that was split is no start of one.
+        MESSAGE if opening || before == 0 => {
             connection.verdict = verdict::CANDIDATE;
             true
         }
         UNDECIDED if opening => {
-            connections::half(connection, direction).judged = judged.wrapping_add(length);
+            connections::half(connection, direction).judged = after;
             true
         }
         OTHER if opening => {
@@ -36,7 +39,8 @@ pub(crate) fn admits(connection: &mut Connection, direction: u8, length: u32) ->
             false
         }
         // In the middle of an older connection: wait for a call that starts like a message.
-        _ => {
+        answer => {
+            connections::half(connection, direction).judged = u32::from(answer == UNDECIDED);
             connection.calls = connection.calls.saturating_add(1);
             if connection.calls > limit::UNJUDGED_CALLS_MAX {
                 connection.verdict = verdict::IGNORED;
@@ -47,53 +51,63 @@ pub(crate) fn admits(connection: &mut Connection, direction: u8, length: u32) ->
     }
 }
 
-/// What the first `length` bytes of this processor's scratch payload look like, after `judged` token bytes.
+/// Where [`look`] stands between calls: token bytes in the low half word, line ends before them in the high one.
+const EMPTY_SHIFT: u32 = 16;
+const TOKEN_MASK: u64 = 0xffff;
+/// A token longer than this is none that any program sends.
+const TOKEN_LIMIT: u64 = 1024;
+
+/// What the first `length` bytes of this processor's scratch payload look like, continuing from `state`. The answer,
+/// and the state after it above [`ANSWER_BITS`].
 ///
 /// A global function: the verifier checks it once, on its own, and forgets the path through it. Inlined, each
-/// of its ways out would be followed through the rest of every caller (one million instructions on 6.18).
+/// of its ways out would be followed through the rest of every caller (one million instructions on 6.18). Its state is
+/// in map memory: in registers the verifier would follow each value of it.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn look(length: u64, judged: u64) -> u64 {
+extern "C" fn look(length: u64, state: u64) -> u64 {
     let (Ok(scratch), Ok(walk)) = (output::scratch(), copy::walk()) else { return OTHER };
-    // Line ends before the token. Counted in map memory: as a register the verifier would follow each value of it.
-    // SAFETY: this processor's own state.
-    let empty = unsafe { &raw mut (*walk).empty };
-    // SAFETY: as above; volatile keeps the count where it is, here and below.
-    unsafe { empty.write_volatile(0) };
+    // SAFETY: this processor's own state; volatile, here and below, keeps it where it is.
+    let kept = unsafe { &raw mut (*walk).judged };
+    // SAFETY: as above.
+    unsafe { kept.write_volatile(state) };
     let mut index = 0;
     while index < limit::JUDGED_MAX {
         if index as u64 >= length {
-            return UNDECIDED;
+            break;
         }
         // SAFETY: the payload is longer than what is judged.
         let byte = unsafe { (&raw const (*scratch).payload).cast::<u8>().add(index).read() };
         // SAFETY: a byte indexes a table of 256; volatile keeps it a table.
         let class = unsafe { (&raw const CLASSES).cast::<u8>().add(byte as usize).read_volatile() };
-        if class != TOKEN {
-            // SAFETY: as above.
-            let empty_before = unsafe { empty.read_volatile() };
-            let token = (judged + index as u64).wrapping_sub(u64::from(empty_before));
-            match class {
-                // Empty lines before a request line are to be ignored (RFC 9112, 2.2).
-                // SAFETY: as above.
-                LINE_END if token == 0 => unsafe { empty.write_volatile(empty_before.wrapping_add(1)) },
-                // PROXY protocol version 2 starts with CR LF CR LF NUL.
-                NUL if empty_before == 4 && token == 0 => return MESSAGE,
-                SPACE if token > 0 => return MESSAGE,
-                // `HTTP/`, the only place where a slash follows a token.
-                SLASH if token == 4 => return MESSAGE,
-                _ => return OTHER,
-            }
-        }
+        // SAFETY: as above.
+        let state = unsafe { kept.read_volatile() };
+        let (token, empty) = (state & TOKEN_MASK, state >> EMPTY_SHIFT);
+        let next = match class {
+            TOKEN if token < TOKEN_LIMIT => state.wrapping_add(1),
+            // Empty lines before a request line are to be ignored (RFC 9112, 2.2).
+            LINE_END if token == 0 && empty < TOKEN_LIMIT => state.wrapping_add(1 << EMPTY_SHIFT),
+            // PROXY protocol version 2 starts with CR LF CR LF NUL.
+            NUL if empty == 4 && token == 0 => return MESSAGE,
+            SPACE if token > 0 => return MESSAGE,
+            // `HTTP/`, the only place where a slash follows a token.
+            SLASH if token == 4 => return MESSAGE,
+            _ => return OTHER,
+        };
+        // SAFETY: as above.
+        unsafe { kept.write_volatile(next) };
         index += 1;
     }
-    OTHER
+    // SAFETY: as above.
+    UNDECIDED | (unsafe { kept.read_volatile() } << ANSWER_BITS)
 }
 
 /// Answers of [`look`].
 const MESSAGE: u64 = 0;
 const UNDECIDED: u64 = 1;
 const OTHER: u64 = 2;
+const ANSWER: u64 = 3;
+const ANSWER_BITS: u32 = 2;
 
 /// Classes of bytes.
 const TOKEN: u8 = 1;

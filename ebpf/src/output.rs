@@ -182,19 +182,24 @@ unsafe fn addresses(record: *mut OpenRecord, sk: u64, family: u16) -> Result<(),
     Ok(())
 }
 
-/// Reports the end of a direction or of the connection, if the connection was announced.
+/// Reports the end of a direction or of the connection, if the connection was announced. Whether that is done: an
+/// end that did not fit is to be tried again.
 #[inline(always)]
-pub(crate) fn end(connection: &mut Connection, sk: u64, thread: Thread, directions: u8, how: u8, error: u32) {
+pub(crate) fn end(
+    connection: &mut Connection,
+    sk: u64,
+    thread: Thread,
+    directions: u8,
+    how: u8,
+    error: u32,
+) -> bool {
     const BOTH: u8 = 3;
     if connection.flags & flag::ANNOUNCED == 0 || connection.flags & flag::ENDED != 0 {
-        return;
-    }
-    if directions == BOTH {
-        connection.flags |= flag::ENDED;
+        return true;
     }
     let Some(mut entry) = RECORDS.reserve::<EndRecord>(0) else {
         counters::add(counter::RING_FULL, 1);
-        return;
+        return false;
     };
     entry.write(EndRecord {
         header: header(kind::END, size_of::<EndRecord>()),
@@ -208,6 +213,10 @@ pub(crate) fn end(connection: &mut Connection, sk: u64, thread: Thread, directio
         padding: [0; 2],
     });
     entry.submit(wake());
+    if directions == BOTH {
+        connection.flags |= flag::ENDED;
+    }
+    true
 }
 
 /// Reports that something happened to a process: `kind` of exit, fork, seen or io_uring.

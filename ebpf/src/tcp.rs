@@ -36,25 +36,44 @@ pub(crate) fn shutdown(sk: u64) -> Result<u8, ProbeError> {
     memory::kernel::<u8>(sk, offset!(sock_shutdown)).map(|bits| bits & SHUTDOWN_BOTH)
 }
 
-/// Initial sequence numbers (received, sent) of an established connection whose opening was not seen,
-/// from the counters of bytes. The network may move them while they are read, so they are read twice and
-/// believed when both agree.
+/// How far a direction of an established connection is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    /// Sequence number of the first byte.
+    pub(crate) first: u32,
+    /// Stream position of the next byte that the program moves.
+    pub(crate) position: u64,
+}
+
+/// How far both directions (received, sent) of a connection are whose opening was not seen, from the counters of
+/// bytes. The network may move them while they are read, so the first bytes are worked out twice and believed when
+/// both agree, and the state has to be the same before and after: a FIN counts in one of the numbers.
 #[inline(always)]
-pub(crate) fn initial(sk: u64) -> Result<Option<[u32; 2]>, ProbeError> {
-    let first = initial_once(sk)?;
-    let second = initial_once(sk)?;
-    Ok((first == second).then_some(first))
+pub(crate) fn ends(sk: u64) -> Result<Option<[End; 2]>, ProbeError> {
+    if state(sk)? != ESTABLISHED {
+        return Ok(None);
+    }
+    let first = ends_once(sk)?;
+    let second = ends_once(sk)?;
+    let same = first[0].first == second[0].first && first[1].first == second[1].first;
+    Ok((same && state(sk)? == ESTABLISHED).then_some(second))
 }
 
 #[inline(always)]
-fn initial_once(sk: u64) -> Result<[u32; 2], ProbeError> {
+fn ends_once(sk: u64) -> Result<[End; 2], ProbeError> {
     let next_received: u32 = memory::kernel(sk, offset!(tcp_next_received))?;
     let received: u64 = memory::kernel(sk, offset!(tcp_bytes_received))?;
     let next_sent: u32 = memory::kernel(sk, offset!(tcp_next_sent))?;
     let sent: u64 = memory::kernel(sk, offset!(tcp_bytes_sent))?;
     let again: u64 = memory::kernel(sk, offset!(tcp_bytes_retransmitted))?;
+    let sent = sent.wrapping_sub(again);
+    let unread = next_received.wrapping_sub(copied(sk)?);
+    let unsent = written(sk)?.wrapping_sub(next_sent);
     Ok([
-        next_received.wrapping_sub(received as u32).wrapping_sub(1),
-        next_sent.wrapping_sub(sent.wrapping_sub(again) as u32).wrapping_sub(1),
+        End {
+            first: next_received.wrapping_sub(received as u32),
+            position: received.wrapping_sub(u64::from(unread)),
+        },
+        End { first: next_sent.wrapping_sub(sent as u32), position: sent.wrapping_add(u64::from(unsent)) },
     ])
 }

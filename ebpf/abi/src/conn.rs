@@ -68,9 +68,9 @@ pub mod flag {
     pub const ANNOUNCED: u16 = 1 << 3;
     /// The announced record had the initial sequence numbers.
     pub const ISN_ANNOUNCED: u16 = 1 << 4;
-    /// The received half's `sequence` belongs to its `position`.
+    /// The received half's `sequence` is known.
     pub const BASED_RECEIVED: u16 = 1 << 5;
-    /// The sent half's `sequence` belongs to its `position`.
+    /// The sent half's `sequence` is known.
     pub const BASED_SENT: u16 = 1 << 6;
     /// The end of the connection was reported; nothing more is.
     pub const ENDED: u16 = 1 << 7;
@@ -84,13 +84,13 @@ pub struct Half {
     pub position: u64,
     /// Bytes below this position are body: counted, not copied. Set by [`crate::order`].
     pub skip_until: u64,
-    /// TCP sequence number that belongs to `position`.
+    /// TCP sequence number of position 0; never changes once known.
     pub sequence: u32,
     /// Entries into calls on this direction; tells whether calls overlapped where nothing else does.
     pub entries: u32,
     /// Calls on this direction between entry and exit.
     pub active: u32,
-    /// Bytes judged so far while the verdict is open.
+    /// Where judging stands while the verdict is open; opaque.
     pub judged: u32,
 }
 const _: () = assert!(size_of::<Half>() == 32);

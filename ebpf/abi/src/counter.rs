@@ -50,4 +50,6 @@ counters! {
     DATA_RECORDS = 17, "data_records";
     /// Rings of io_uring created by traced processes.
     IO_URING = 18, "io_uring_rings";
+    /// Calls whose exit was not seen.
+    INFLIGHT_STALE = 19, "inflight_stale";
 }

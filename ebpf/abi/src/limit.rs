@@ -22,8 +22,8 @@ pub const ARGUMENTS_MAX: usize = 1024;
 /// Bytes of `OTEL_*` variables that an exec record carries.
 pub const ENVIRONMENT_MAX: usize = 2048;
 
-/// Bytes at the start of a direction that the kernel side looks at to decide that it cannot be HTTP.
-/// The longest registered method (`UPDATEREDIRECTREF`, 17) and a space fit.
+/// Bytes at the start of a call that the kernel side looks at to decide that its connection cannot be HTTP. A longer
+/// method leaves the question open.
 pub const JUDGED_MAX: usize = 32;
 
 /// Calls on a connection older than the agent that may pass without one that starts like a message,

@@ -74,8 +74,9 @@ fn try_close(ctx: &TracePointContext) -> Result<(), ProbeError> {
     }
     let Some(connection) = connection else { return Ok(()) };
     // SAFETY: see `connections::find`.
-    output::end(unsafe { &mut *connection }, socket.sk, thread, BOTH, end::CLOSED, 0);
-    connections::forget(socket.sk);
+    if output::end(unsafe { &mut *connection }, socket.sk, thread, BOTH, end::CLOSED, 0) {
+        connections::forget(socket.sk);
+    }
     Ok(())
 }
 
@@ -131,8 +132,10 @@ fn try_destroy(ctx: &RawTracePointContext) -> Result<(), ProbeError> {
 fn gone(connection: &mut abi::Connection, sk: u64) -> Result<(), ProbeError> {
     let error: u32 = memory::kernel(sk, offset!(sock_error))?;
     let how = if error == 0 { end::CLOSED } else { end::FAILED };
-    output::end(connection, sk, Thread::current(), BOTH, how, error);
-    connections::forget(sk);
+    // One that does not fit the ring stays in the table: the sweep finds and reports it.
+    if output::end(connection, sk, Thread::current(), BOTH, how, error) {
+        connections::forget(sk);
+    }
     Ok(())
 }
 

@@ -30,8 +30,8 @@ fn try_connect(ctx: &TracePointContext) -> Result<(), ProbeError> {
         return Ok(());
     }
     let Some((socket, connection)) = socket::of_descriptor(argument(ctx, 0))? else { return Ok(()) };
-    // A second connect only asks how the first is going.
-    if socket.family != socket::AF_UNIX && tcp::state(socket.sk)? != tcp::CLOSE {
+    // A second connect only asks how the first is going. Unix sockets keep TCP's states too.
+    if tcp::state(socket.sk)? != tcp::CLOSE {
         return Ok(());
     }
     if let Some(connection) = connection {

@@ -24,8 +24,8 @@ pub(crate) fn order(ctx: RawTracePointContext) -> i32 {
         // A released socket loses its `struct socket` (sock_orphan); memory that became another socket has
         // another inode.
         order::CHECK => {
-            if !matches!(socket::inode_of(sk), Ok(found) if found == inode) {
-                output::end(connection, sk, Thread::current(), 3, end::SWEPT, 0);
+            let alive = matches!(socket::inode_of(sk), Ok(found) if found == inode);
+            if !alive && output::end(connection, sk, Thread::current(), 3, end::SWEPT, 0) {
                 connections::forget(sk);
             }
         }

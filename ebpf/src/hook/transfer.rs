@@ -19,7 +19,7 @@ const MSG_PEEK: u64 = 0x2;
 const MSG_TRUNC: u64 = 0x20;
 const MSG_ERRQUEUE: u64 = 0x2000;
 /// Messages of one sendmmsg or recvmmsg that are followed; on stream sockets one is usual.
-const MESSAGES: u64 = 8;
+const MESSAGES: i64 = 8;
 /// Size of `struct mmsghdr` and offset of its length (include/linux/socket.h).
 const MMSGHDR_LENGTH: u64 = 56;
 const MMSGHDR_SIZE: u64 = 64;
@@ -52,18 +52,20 @@ fn try_enter(ctx: &TracePointContext) -> Result<(), ProbeError> {
         _ => 0,
     };
     let arguments = [argument(ctx, 0), argument(ctx, 1), argument(ctx, 2), fourth];
-    let Some((mut call, socket, connection)) = describe(kind, &arguments)? else { return Ok(()) };
-    if call.flags & flag::MOVES_NOTHING != 0 {
+    let Some((mut call, socket, connection)) = describe(kind, &arguments)? else {
+        inflight::enter_nothing(thread);
         return Ok(());
-    }
+    };
     // SAFETY: the helper only reads the clock.
     call.enter = unsafe { bpf_ktime_get_ns() };
-    if !connections::mark(&socket, connection, &mut call)? {
+    if call.flags & flag::MOVES_NOTHING != 0 || !connections::mark(&socket, connection, &mut call)? {
+        inflight::enter_nothing(thread);
         return Ok(());
     }
     let stored = inflight::enter(thread, &call);
     if stored.is_err() {
         connections::unmark(&call);
+        connections::give_up(&call, thread);
     }
     stored
 }
@@ -98,15 +100,18 @@ fn describe(kind: u8, arguments: &[u64; 4]) -> Result<Option<Described>, ProbeEr
     if message_flags & ignored != 0 {
         flags |= flag::MOVES_NOTHING;
     }
-    if way == direction::RECEIVED && message_flags & MSG_TRUNC != 0 && socket.sequenced() {
+    // On TCP and MPTCP the bytes are thrown away (tcp_recvmsg); Unix streams know no such thing.
+    if way == direction::RECEIVED && message_flags & MSG_TRUNC != 0 && socket.family != socket::AF_UNIX {
         flags |= flag::UNCOPYABLE;
     }
+    // What a read of nothing is told by; for messages the third argument is something else.
+    let count = if kind == call::RECVMSG || kind == call::SENDMSG { 1 } else { third as u32 };
     let call = Call {
         sk: socket.sk,
         inode: socket.inode,
         enter: 0,
         pointer: second,
-        count: third as u32,
+        count,
         mark: 0,
         family: socket.family,
         protocol: socket.protocol,
@@ -130,11 +135,12 @@ fn try_exit(ctx: &TracePointContext) -> Result<(), ProbeError> {
     let returned = returned(ctx);
     // SAFETY: this processor's own state.
     let walk = unsafe { &mut *copy::walk()? };
-    if !inflight::exit(thread, &mut walk.call) {
-        if returned <= 0 || !inflight::recovers(thread) || !filter::admits(thread) {
+    let number = number(ctx);
+    if !inflight::exit(thread, call_kind(number), &mut walk.call) {
+        if !inflight::recovers(thread) || returned <= 0 || !filter::admits(thread) {
             return Ok(());
         }
-        if recover(number(ctx) as u64) == 0 {
+        if recover(number as u64) == 0 {
             return Ok(());
         }
     } else if returned <= 0 {
@@ -143,10 +149,21 @@ fn try_exit(ctx: &TracePointContext) -> Result<(), ProbeError> {
         return Ok(());
     }
     let mut moved = returned as u32;
+    let mut copyable = moved;
     if walk.call.kind == call::RECVMMSG || walk.call.kind == call::SENDMMSG {
-        moved = messages(returned)?;
+        let Some((total, first)) = messages(returned) else {
+            connections::unmark(&walk.call);
+            connections::give_up(&walk.call, thread);
+            return Ok(());
+        };
+        if total == 0 {
+            connections::unmark(&walk.call);
+            nothing_moved(&walk.call, thread, 0);
+            return Ok(());
+        }
+        (moved, copyable) = (total, first);
     }
-    copy::records(thread, moved);
+    copy::records(thread, moved, copyable);
     Ok(())
 }
 
@@ -213,18 +230,26 @@ fn nothing_moved(call: &Call, thread: Thread, returned: i64) {
     output::end(connection, call.sk, thread, 1 << call.direction, how, error);
 }
 
-/// Bytes in the messages of a sendmmsg or recvmmsg, which returns their number. The bytes of the first message are
-/// copied, those of others are a gap: on a stream socket one message is usual.
+/// Bytes in the messages of a sendmmsg or recvmmsg, which returns their number, and bytes in the first of them. The
+/// first is copied, the others are a gap: on a stream socket one message is usual. `None`: they cannot be told.
 #[inline(always)]
-fn messages(count: i64) -> Result<u32, ProbeError> {
+fn messages(count: i64) -> Option<(u32, u32)> {
     // SAFETY: this processor's own state.
-    let array = unsafe { (*copy::walk()?).call.pointer };
-    let mut total: u32 = 0;
-    let mut index = 0;
-    while index < MESSAGES && index < count as u64 {
-        let length: u32 = memory::user(array.wrapping_add(index * MMSGHDR_SIZE + MMSGHDR_LENGTH))?;
+    let array = unsafe { (*copy::walk().ok()?).call.pointer };
+    if count > MESSAGES {
+        return None;
+    }
+    let first: u32 = memory::user(array.wrapping_add(MMSGHDR_LENGTH)).ok()?;
+    let mut total = first;
+    let mut index = 1;
+    while index < MESSAGES {
+        if index >= count {
+            break;
+        }
+        let place = array.wrapping_add(index as u64 * MMSGHDR_SIZE + MMSGHDR_LENGTH);
+        let length: u32 = memory::user(place).ok()?;
         total = total.wrapping_add(length);
         index += 1;
     }
-    Ok(total)
+    Some((total, first))
 }
