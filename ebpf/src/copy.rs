@@ -26,6 +26,7 @@ use crate::{
     inflight::{self, Call},
     judge, memory, output,
     settings::setting,
+    verifier::at_most,
 };
 
 const PIECE: u32 = limit::PIECE_MAX as u32;
@@ -199,8 +200,8 @@ fn whole() -> u64 {
     let (Ok(walk), Ok(scratch)) = (walk(), output::scratch()) else { return CONTINUE };
     // SAFETY: this processor's own state.
     let (bytes, base) = unsafe { ((*walk).bytes, (*walk).base) };
-    // For the verifier, which knows nothing of what `begin` checked.
-    let bytes = if bytes > PIECE { PIECE } else { bytes };
+    // `begin` checked it.
+    let bytes = at_most(bytes, PIECE);
     // SAFETY: at most PIECE bytes into a payload of twice that.
     let read = unsafe { bpf_probe_read_user((&raw mut (*scratch).payload).cast(), bytes, base as *const _) };
     if read != 0 {
@@ -271,7 +272,7 @@ extern "C" fn step() -> u64 {
     if walk.length == 0 {
         return CONTINUE;
     }
-    let filled = if walk.filled > PIECE { PIECE } else { walk.filled };
+    let filled = at_most(walk.filled, PIECE);
     let mut length = walk.bytes;
     if walk.length < u64::from(length) {
         length = walk.length as u32;
@@ -282,8 +283,8 @@ extern "C" fn step() -> u64 {
     if length > PIECE - filled {
         length = PIECE - filled;
     }
-    // The verifier follows no relation between two numbers; both bounds alone keep the copy inside the payload.
-    let length = if length > PIECE { PIECE } else { length };
+    // No verifier follows a relation between two numbers; both bounds alone keep the copy inside the payload.
+    let length = at_most(length, PIECE);
     // SAFETY: `filled` and `length` are each at most PIECE, the payload is twice that.
     let read = unsafe {
         let target = (&raw mut (*scratch).payload).cast::<u8>().add(filled as usize);

@@ -17,6 +17,7 @@ mod registers;
 mod settings;
 mod socket;
 mod tcp;
+mod verifier;
 
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]

@@ -20,6 +20,7 @@ use crate::{
     memory,
     settings::{offset, setting},
     socket::{AF_INET, AF_UNIX},
+    verifier::at_most,
 };
 
 #[map]
@@ -58,7 +59,7 @@ fn wake() -> u64 {
 #[inline(always)]
 pub(crate) fn data(copied: u32, covered: u32) -> u64 {
     let Ok(scratch) = scratch() else { return 0 };
-    let copied = if copied > limit::PIECE_MAX as u32 { limit::PIECE_MAX as u32 } else { copied };
+    let copied = at_most(copied, limit::PIECE_MAX as u32);
     let length = size_of::<DataRecord>() as u32 + copied;
     // SAFETY: the scratch buffer is this processor's own.
     let record = unsafe { &mut (*scratch).record };
