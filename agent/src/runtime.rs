@@ -180,8 +180,12 @@ pub fn kernel_release() -> String {
 }
 
 fn random_seed() -> std::io::Result<u128> {
-    use std::io::Read as _;
-    let mut bytes = [0; 16];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(u128::from_ne_bytes(bytes))
+    let mut bytes = [0_u8; 16];
+    // SAFETY: the buffer is of the stated length. So few bytes come whole (getrandom(2)).
+    let read = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if usize::try_from(read) == Ok(bytes.len()) {
+        Ok(u128::from_ne_bytes(bytes))
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
 }

@@ -94,7 +94,10 @@ fn program(profile: Profile) -> Result<PathBuf> {
     // and procedural macros too, and the latter cannot be linked statically.
     let triple = toolchain::release_target()?;
     cargo.args(["--target", &triple]);
-    toolchain::host(&mut cargo, &["-Ctarget-feature=+crt-static"])?;
+    // A static program cannot ask the C library whether it has `getrandom`, and would read /dev/urandom, which
+    // an empty root does not have. The system call is in every kernel that spandrel runs on.
+    let random = r#"--cfg=getrandom_backend="linux_getrandom""#;
+    toolchain::host(&mut cargo, &["-Ctarget-feature=+crt-static", random])?;
     exec::run(&mut cargo)?;
     let program = target.join("release/spandrel");
     place(&target.join(triple).join("release/spandrel"), &program)?;
