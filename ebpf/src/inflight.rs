@@ -34,6 +34,8 @@ pub(crate) struct Call {
     pub(crate) direction: u8,
 }
 
+const _: () = assert!(size_of::<Call>() % 8 == 0 && align_of::<Call>() == 8);
+
 pub(crate) mod flag {
     /// `mark` is valid.
     pub(crate) const MARKED: u16 = 1;
@@ -103,7 +105,14 @@ pub(crate) fn exit(thread: Thread, kind: u8, call: &mut Call) -> bool {
         drop_stale(slot);
         return false;
     }
-    *call = *slot;
+    // Word by word: of an assignment the compiler makes a call to memmove, which goes byte by byte.
+    let (from, to) = ((&raw const *slot).cast::<u64>(), (&raw mut *call).cast::<u64>());
+    let mut word = 0;
+    while word < size_of::<Call>() / 8 {
+        // SAFETY: inside both; a call is whole aligned words, see below.
+        unsafe { to.add(word).write_volatile(from.add(word).read_volatile()) };
+        word += 1;
+    }
     slot.kind = call::NONE;
     true
 }
@@ -123,6 +132,7 @@ pub(crate) fn recovers(thread: Thread) -> bool {
     match unsafe { core::ptr::read_volatile(control) } {
         recover::NONE => false,
         recover::ALL => true,
-        _ => BLOCKED.remove(thread.key()).is_ok(),
+        // Looked up first: nearly every thread is not there, and a failing removal takes a lock.
+        _ => BLOCKED.get_ptr(thread.key()).is_some() && BLOCKED.remove(thread.key()).is_ok(),
     }
 }
