@@ -91,6 +91,10 @@ pub struct Verified {
 
 impl Probes {
     /// Loads the programs; nothing is attached yet.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "aya knows many types of programs, the object has two"
+    )]
     pub fn load(options: &Options) -> Result<(Self, Reader)> {
         if OBJECT.is_empty() {
             bail!("this binary was built without its BPF programs: build it with `cargo xtask build`");
@@ -271,6 +275,10 @@ impl Probes {
 
     /// Run-time figures of each program: those the kernel left out because one was already running on the
     /// processor may each be a lost record.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "aya knows many types of programs, the object has two"
+    )]
     pub fn runs(&self) -> Vec<(String, info::Runs)> {
         self.ebpf
             .programs()

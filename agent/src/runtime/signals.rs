@@ -71,12 +71,11 @@ impl Signals {
     pub fn handle(&mut self) -> io::Result<bool> {
         while let Some(info) = self.next()? {
             let number = info.ssi_signo as libc::c_int;
-            match self.child {
-                Some(child) if number == libc::SIGCHLD => {
-                    if self.reap(child)? {
-                        return Ok(true);
-                    }
-                }
+            let child = self.child;
+            match child {
+                Some(child) if number == libc::SIGCHLD && self.reap(child)? => return Ok(true),
+                // Another child, or a stop.
+                Some(_) if number == libc::SIGCHLD => {}
                 // The terminal sends its signals to the command as well, which may live on.
                 Some(child) if info.ssi_code <= 0 => {
                     // SAFETY: a child that was not waited for keeps its id. It may have ended: nothing to tell then.
