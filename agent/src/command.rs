@@ -94,9 +94,12 @@ fn agent(options: &cli::Options, record: Option<&Path>) -> Result<u8> {
     let selection = Selection::new(&root(), &config.select, &config.exclude);
     let mut session = Session::start(setup(&config, Scope::Selected(selection), destinations, record))?;
     telemetry::above_status_line(|| eprintln!("spandrel: tracing"));
-    session.run(&mut signals)?;
-    session.finish()?;
-    Ok(0)
+    let ended = session.run(&mut signals);
+    let finished = session.finish();
+    let failed = finished.record_failed();
+    finished.leave();
+    ended?;
+    Ok(u8::from(failed))
 }
 
 fn replay(command: &cli::Replay) -> Result<u8> {

@@ -35,8 +35,8 @@ mod queue;
 /// Spans that one destination may hold, queued and in flight: about 20 MB, or 0.8 s of 10,000 exchanges a second.
 const QUEUE_SPANS: usize = 16_384;
 
-/// Ending takes this long at most: who sent SIGTERM may send SIGKILL soon after.
-pub const FLUSH_MAX: Duration = Duration::from_secs(5);
+/// Ending waits this long for the destinations at most: the agent is gone within 5 s of SIGTERM.
+pub const FLUSH_MAX: Duration = Duration::from_secs(3);
 
 /// A span and the process image that it belongs to.
 #[derive(Debug)]

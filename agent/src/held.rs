@@ -3,7 +3,7 @@
 //! A process that is selected by the port it serves on is decided at its first accepted connection; what it did
 //! before belongs to its traces if it is selected then, and to nobody if it is not.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, hash_map::Entry};
 
 use engine::event::ConnectionId;
 use rustc_hash::FxHashMap;
@@ -11,12 +11,23 @@ use rustc_hash::FxHashMap;
 /// Bytes held in all: the calls of some thousand processes before their first accept.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Records in the order of their arrival, each with the process it waits for.
+/// A record and what it waits for.
+#[derive(Debug)]
+struct Waiting {
+    tgid: u32,
+    conn: ConnectionId,
+    record: Vec<u8>,
+}
+
+/// Records in the order of their arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
-    records: VecDeque<(u32, Vec<u8>)>,
-    /// Connections with held records: their end is held as well.
-    connections: FxHashMap<ConnectionId, u32>,
+    records: VecDeque<Waiting>,
+    /// Connections with held records: their end is held as well. With the process of the last record, and how
+    /// many there are.
+    connections: FxHashMap<ConnectionId, (u32, usize)>,
+    /// How many records are held for each process: most process events find none.
+    processes: FxHashMap<u32, usize>,
     bytes: usize,
     dropped: u64,
 }
@@ -28,37 +39,54 @@ impl Held {
             self.dropped += 1;
             return;
         }
-        self.connections.insert(conn, tgid);
+        let (holder, count) = self.connections.entry(conn).or_default();
+        (*holder, *count) = (tgid, *count + 1);
+        *self.processes.entry(tgid).or_default() += 1;
         self.bytes += record.len();
-        self.records.push_back((tgid, record.to_vec()));
+        self.records.push_back(Waiting { tgid, conn, record: record.to_vec() });
         while self.bytes > BYTES_MAX {
-            let Some((_, old)) = self.records.pop_front() else { break };
-            self.bytes -= old.len();
+            let Some(old) = self.records.pop_front() else { break };
+            self.forget(&old);
             self.dropped += 1;
         }
     }
 
     /// The process that a connection's records wait for.
     pub(crate) fn holder(&self, conn: ConnectionId) -> Option<u32> {
-        self.connections.get(&conn).copied()
+        self.connections.get(&conn).map(|(tgid, _)| *tgid)
     }
 
     /// Takes the records of a process, in order.
     pub(crate) fn take(&mut self, tgid: u32) -> Vec<Vec<u8>> {
-        if self.records.is_empty() {
-            return Vec::new();
-        }
-        self.connections.retain(|_, holder| *holder != tgid);
-        let mut taken = Vec::new();
-        self.records.retain_mut(|(holder, record)| {
-            let keep = *holder != tgid;
-            if !keep {
-                self.bytes -= record.len();
-                taken.push(std::mem::take(record));
+        let Some(&count) = self.processes.get(&tgid) else { return Vec::new() };
+        let mut taken = Vec::with_capacity(count);
+        for waiting in std::mem::take(&mut self.records) {
+            if waiting.tgid == tgid {
+                self.forget(&waiting);
+                taken.push(waiting.record);
+            } else {
+                self.records.push_back(waiting);
             }
-            keep
-        });
+        }
         taken
+    }
+
+    /// A record left the queue.
+    fn forget(&mut self, waiting: &Waiting) {
+        self.bytes = self.bytes.saturating_sub(waiting.record.len());
+        if let Entry::Occupied(mut entry) = self.connections.entry(waiting.conn) {
+            let (_, count) = entry.get_mut();
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                entry.remove();
+            }
+        }
+        if let Entry::Occupied(mut entry) = self.processes.entry(waiting.tgid) {
+            *entry.get_mut() = entry.get().saturating_sub(1);
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
     }
 
     /// Records that did not fit.
@@ -85,6 +113,23 @@ mod tests {
         assert_eq!(held.take(1), Vec::<Vec<u8>>::new());
         assert_eq!(held.take(2), [b"b".to_vec()]);
         assert_eq!(held.bytes, 0);
+        assert!(held.connections.is_empty() && held.processes.is_empty());
+    }
+
+    #[test]
+    fn a_connection_is_forgotten_with_its_last_record() {
+        let mut held = Held::default();
+        let record = vec![0; BYTES_MAX / 2];
+        held.push(1, CONN, &record);
+        held.push(1, CONN, &record);
+        let other = ConnectionId { sock: 3, inode: 4 };
+        held.push(2, other, &record);
+        assert_eq!(held.holder(CONN), Some(1), "one of two was pushed out");
+        held.push(2, other, &record);
+        assert_eq!(held.holder(CONN), None);
+        assert!(held.take(1).is_empty());
+        assert_eq!(held.take(2).len(), 2);
+        assert!(held.connections.is_empty() && held.processes.is_empty());
     }
 
     #[test]

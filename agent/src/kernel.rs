@@ -29,6 +29,9 @@ pub use reader::Reader;
 /// The object that `cargo xtask build` made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes.o"));
 
+/// Threads that fit into the map `BLOCKED`.
+const BLOCKED_MAX: usize = 65_536;
+
 /// What the kernel side is started with.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -53,6 +56,11 @@ pub struct Probes {
     counters: PerCpuArray<aya::maps::MapData, u64>,
     control: Array<aya::maps::MapData, u32>,
     blocked: HashMap<aya::maps::MapData, u64, u8>,
+    /// Threads may still be in calls that entered before the probes were attached.
+    settling: bool,
+    only_told: bool,
+    /// Connections that fit into the table.
+    connections_max: usize,
 }
 
 /// A connection in the kernel side's table, as bytes.
@@ -83,6 +91,10 @@ pub struct Verified {
 
 impl Probes {
     /// Loads the programs; nothing is attached yet.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "aya knows many types of programs, the object has two"
+    )]
     pub fn load(options: &Options) -> Result<(Self, Reader)> {
         if OBJECT.is_empty() {
             bail!("this binary was built without its BPF programs: build it with `cargo xtask build`");
@@ -132,30 +144,53 @@ impl Probes {
             counters: PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?)?,
             control: Array::try_from(take(&mut ebpf, "CONTROL")?)?,
             blocked: HashMap::try_from(take(&mut ebpf, "BLOCKED")?)?,
+            settling: false,
+            only_told: options.only_told,
+            connections_max: options.connections as usize,
             ebpf,
         };
-        Ok((probes, Reader::new(ring)))
+        let reader = Reader::new(ring).context("cannot prepare to wait for the ring")?;
+        Ok((probes, reader))
     }
 
     /// Attaches every program. From here on records come.
     pub fn attach(&mut self) -> Result<()> {
-        self.control.set(0, &recover::ALL, 0)?;
+        // A process that is told starts later: none is blocked in a call.
+        let first = if self.only_told { recover::NONE } else { recover::ALL };
+        self.control.set(0, &first, 0)?;
         attach::attach(&mut self.ebpf)?;
+        if self.only_told {
+            return Ok(());
+        }
         // From here on every entry is seen; what entered earlier is in the list.
         let blocked = attach::threads_in_calls();
         for thread in &blocked {
             // A full table loses the calls that were blocked at attach; they are counted as unseen bytes.
             self.blocked.insert(thread, &0, 0).ok();
         }
-        let control = if blocked.is_empty() { recover::NONE } else { recover::BLOCKED };
+        self.settling = !blocked.is_empty();
+        let control = if self.settling { recover::BLOCKED } else { recover::NONE };
         self.control.set(0, &control, 0)?;
         Ok(())
     }
 
-    /// Ends the search for entries that were not seen once every blocked thread came back.
-    pub fn settle(&mut self) -> Result<()> {
+    /// Ends the search for entries that were not seen once every blocked thread came back. With `gone`, those that
+    /// ended in their call are looked for: no exit tells of them.
+    pub fn settle(&mut self, gone: bool) -> Result<()> {
+        if !self.settling {
+            return Ok(());
+        }
+        if gone {
+            // A walk starts again when the key it stands on is deleted: the keys are collected first.
+            let threads: Vec<u64> = self.blocked.keys().take(BLOCKED_MAX).map_while(Result::ok).collect();
+            for thread in threads.into_iter().filter(|thread| !attach::is_alive(*thread)) {
+                // It may have come back before it ended.
+                self.blocked.remove(&thread).ok();
+            }
+        }
         if self.blocked.keys().next().is_none() {
             self.control.set(0, &recover::NONE, 0)?;
+            self.settling = false;
         }
         Ok(())
     }
@@ -196,22 +231,34 @@ impl Probes {
         Ok(())
     }
 
-    /// Lets the kernel side report the end of connections whose socket is no more. `unix_only`: of those that no
-    /// event ends.
-    pub fn sweep(&self, unix_only: bool) -> Result<usize> {
-        const AF_UNIX: u16 = 1;
+    /// Lets the kernel side report the end of those of these connections whose socket is no more.
+    pub fn check<'a>(&self, connections: impl IntoIterator<Item = &'a ConnectionId>) -> Result<()> {
         let program = self.program_order()?;
         let fd = program.fd()?.as_fd();
-        let mut swept = 0;
-        for entry in self.connections.iter() {
-            // The table changes while it is walked; what is missed is met by the next sweep.
-            let Ok((sock, RawConnection(connection))) = entry else { break };
-            if !unix_only || connection.family == AF_UNIX {
-                order::check(fd, ConnectionId { sock, inode: connection.inode })?;
-                swept += 1;
+        for conn in connections {
+            order::check(fd, *conn)?;
+        }
+        Ok(())
+    }
+
+    /// The same for the whole table. The Unix connections in it, which no event ends.
+    pub fn sweep(&self) -> Result<Vec<ConnectionId>> {
+        const AF_UNIX: u16 = 1;
+        // The table changes while it is walked. A walk starts again when the key it stands on is deleted, which
+        // checking does: the keys are collected first, in so many steps. What is missed is met by the next sweep.
+        let keys: Vec<u64> =
+            self.connections.keys().take(self.connections_max).map_while(Result::ok).collect();
+        let (mut all, mut unix) = (Vec::with_capacity(keys.len()), Vec::new());
+        for sock in keys {
+            let Ok(RawConnection(connection)) = self.connections.get(&sock, 0) else { continue };
+            let conn = ConnectionId { sock, inode: connection.inode };
+            all.push(conn);
+            if connection.family == AF_UNIX {
+                unix.push(conn);
             }
         }
-        Ok(swept)
+        self.check(&all)?;
+        Ok(unix)
     }
 
     /// The kernel side's counters, summed over processors.
@@ -228,6 +275,10 @@ impl Probes {
 
     /// Run-time figures of each program: those the kernel left out because one was already running on the
     /// processor may each be a lost record.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "aya knows many types of programs, the object has two"
+    )]
     pub fn runs(&self) -> Vec<(String, info::Runs)> {
         self.ebpf
             .programs()

@@ -121,6 +121,9 @@ impl Processes {
                 continue;
             }
             let decision = self.learn(tgid, Some(stat), None, &mut listeners);
+            if decision != Decision::Skip && self.observer.root.uses_io_uring(tgid) {
+                self.name_io_uring(tgid);
+            }
             changes.push(Change { tgid, decision });
         }
         changes
@@ -223,13 +226,18 @@ impl Processes {
         swept
     }
 
-    /// A process created an io_uring: the log names it, once.
+    /// A process created an io_uring.
     pub fn on_io_uring(&mut self, process: &Process) {
-        let Some(entry) = self.table.get_mut(process.tgid) else { return };
+        self.name_io_uring(process.tgid);
+    }
+
+    /// The log names a process that uses io_uring, once.
+    fn name_io_uring(&mut self, tgid: u32) {
+        let Some(entry) = self.table.get_mut(tgid) else { return };
         if entry.verdict.decision != Decision::Skip && !std::mem::replace(&mut entry.io_uring, true) {
             let path = entry.images.last().map_or("", |run| &*run.image.path);
             tracing::warn!(
-                pid = process.tgid,
+                pid = tgid,
                 path,
                 "the process uses io_uring: bytes that pass through it are gaps"
             );

@@ -2,11 +2,15 @@
 //!
 //! It runs on one thread that never waits for anything but the ring and signals.
 
+mod failures;
+pub mod inherited;
 mod pipeline;
 pub mod signals;
 mod status;
 
 use std::{
+    fs::DirEntry,
+    os::fd::RawFd,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -59,6 +63,8 @@ impl Session {
         let clock = Arc::new(Clock::default());
         let exports = Exports::start(&setup.destinations, Arc::clone(&clock))?;
         let seed = random_seed().context("cannot get random numbers from the kernel")?;
+        // What a recording overwrites is lost only when tracing is possible.
+        let (mut probes, reader) = Probes::load(&setup.options)?;
         let record = match &setup.record {
             None => None,
             Some(path) => {
@@ -69,7 +75,6 @@ impl Session {
                 Some(writer)
             }
         };
-        let (mut probes, reader) = Probes::load(&setup.options)?;
         probes.attach()?;
         let engine = engine::Engine::new(engine::Config {
             seed,
@@ -88,11 +93,14 @@ impl Session {
 
     /// Traces until `signals` says that it is over.
     pub fn run(&mut self, signals: &mut Signals) -> Result<()> {
+        self.reader.watch(signals.fd()).context("cannot wait for signals")?;
         let mut second = Instant::now();
         let mut sweep = Instant::now();
+        let mut wait = DRAIN;
         loop {
-            let signalled = self.reader.wait(signals.fd(), DRAIN).context("cannot wait for the ring")?;
-            self.drain(DRAIN_MAX)?;
+            let signalled = self.reader.wait(wait).context("cannot wait for the ring")?;
+            // What was left is not waited for: nothing wakes us for it.
+            wait = if self.drain(DRAIN_MAX) == DRAIN_MAX { Duration::ZERO } else { DRAIN };
             if signalled && signals.handle()? {
                 return Ok(());
             }
@@ -103,65 +111,67 @@ impl Session {
                     sweep = Instant::now();
                 }
                 self.clock.refresh();
-                self.pipeline.look_after(clock::now(), all)?;
-                self.show()?;
+                self.pipeline.look_after(clock::now(), all);
+                self.show();
             }
         }
     }
 
     /// Takes what is in the ring, ends what is open, hands over every span and waits for the destinations, within
     /// their bound.
-    pub fn finish(mut self) -> Result<Finished> {
+    pub fn finish(mut self) -> Finished {
         let deadline = Instant::now() + FLUSH_MAX;
         // What the traced programs did until now is in the ring.
-        while self.drain(DRAIN_MAX)? == DRAIN_MAX && Instant::now() < deadline {}
-        self.pipeline.finish(clock::now(), deadline)?;
-        self.show()?;
-        Ok(Finished(self))
+        while self.drain(DRAIN_MAX) == DRAIN_MAX && Instant::now() < deadline {}
+        self.pipeline.finish(clock::now(), deadline);
+        self.show();
+        Finished(self)
     }
 
-    fn drain(&mut self, limit: usize) -> Result<usize> {
+    fn drain(&mut self, limit: usize) -> usize {
         let now = clock::now();
-        self.pipeline.tick(now)?;
+        self.pipeline.tick(now);
         let pipeline = &mut self.pipeline;
-        let mut result = Ok(());
-        let count = self.reader.drain(limit, |record| {
-            if result.is_ok() {
-                result = pipeline.record(record, now);
-            }
-        });
-        result?;
-        self.pipeline.hand_over()?;
-        Ok(count)
+        let count = self.reader.drain(limit, |record| pipeline.record(record, now));
+        self.pipeline.hand_over();
+        count
     }
 
-    fn show(&mut self) -> Result<()> {
+    fn show(&mut self) {
         if !self.status.is_shown() && self.file.is_none() {
-            return Ok(());
+            return;
         }
-        let status = self.pipeline.status()?;
+        let status = self.pipeline.status();
         let figures = Figures { spans: status.spans(), drops: status.drops(), traced: status.traced };
         self.status.update(clock::now(), &figures);
-        if let Some(file) = &self.file {
-            file.write(&status)?;
+        if let Some(file) = &self.file
+            && let Err(error) = file.write(&status)
+        {
+            tracing::warn!("{error:#}; they are not written any more");
+            self.file = None;
         }
-        Ok(())
     }
 }
 
 /// A session that has nothing left to do but to detach its probes, which happens when it is dropped.
-pub struct Finished(#[expect(dead_code, reason = "held for its drop, which detaches")] Session);
+pub struct Finished(Session);
 
 impl Finished {
+    /// Whether a recording ended before the tracing did.
+    pub fn record_failed(&self) -> bool {
+        self.0.pipeline.record_failed()
+    }
+
     /// Leaves detaching to a process of its own: the kernel takes some 60 ms for each of the thirty tracepoints, one
     /// after the other, and who waits for the traced command shall not wait for that.
     pub fn leave(self) {
-        // SAFETY: the new process makes only async-signal-safe calls.
+        let others = other_descriptors();
+        // SAFETY: the new process makes only async-signal-safe calls, and nothing in it uses what it closes.
         unsafe {
             if libc::fork() == 0 {
-                // What reads our output waits for its end.
-                for descriptor in 0..=2 {
-                    libc::close(descriptor);
+                // What reads our output, and collectors and files too, wait for their end.
+                for descriptor in &others {
+                    libc::close(*descriptor);
                 }
                 libc::setsid();
                 libc::_exit(0);
@@ -170,6 +180,19 @@ impl Finished {
         // The links are those of both processes: closing ours is quick, and happens at the exit.
         std::mem::forget(self);
     }
+}
+
+/// The descriptors that do not keep probes attached.
+fn other_descriptors() -> Vec<RawFd> {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return vec![0, 1, 2] };
+    let keeps = |entry: &DirEntry| {
+        std::fs::read_link(entry.path()).is_ok_and(|link| {
+            let link = link.to_string_lossy();
+            link.starts_with("anon_inode:bpf") || link == "anon_inode:[perf_event]"
+        })
+    };
+    let others = entries.flatten().filter(|entry| !keeps(entry));
+    others.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// `uname -r`.

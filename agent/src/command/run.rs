@@ -18,10 +18,7 @@ use super::{destinations, prepare, setup};
 use crate::{
     cli,
     process::Scope,
-    runtime::{
-        Session,
-        signals::{self, Signals},
-    },
+    runtime::{Session, inherited::Inherited, signals::Signals},
     telemetry,
 };
 
@@ -40,25 +37,39 @@ pub(super) fn record(command: &cli::Record) -> Result<u8> {
 }
 
 fn trace(options: &cli::Options, words: &[OsString], record: Option<&Path>, default: &[&str]) -> Result<u8> {
+    let inherited = Inherited::remember().context("cannot look at the signal mask and limits")?;
     let mut signals = Signals::block().context("cannot take signals")?;
     let config = prepare(options, telemetry::QUIET)?;
     let destinations = destinations(&config, default)?;
-    let mut session = Session::start(setup(&config, Scope::Command, destinations, record))?;
     let Some((program, arguments)) = words.split_first() else { bail!("no command is given") };
-    let waiting = Waiting::start(program, arguments).context("cannot create a process for the command")?;
+    let mut session = Session::start(setup(&config, Scope::Command, destinations, record))?;
+    let waiting = match Waiting::start(program, arguments, inherited) {
+        Ok(waiting) => waiting,
+        Err(error) => {
+            session.finish().leave();
+            return Err(error).context("cannot create a process for the command");
+        }
+    };
     session.pipeline().adopt(waiting.pid);
     let child = match waiting.release() {
         Ok(child) => child,
         Err(error) => {
             eprintln!("spandrel: cannot start `{}`: {error}", program.display());
+            session.finish().leave();
             let missing = error.kind() == io::ErrorKind::NotFound;
             return Ok(if missing { NOT_FOUND } else { NOT_STARTED });
         }
     };
     signals.follow(child.id());
-    session.run(&mut signals)?;
-    session.finish()?.leave();
-    Ok(exit_status(signals.ended().unwrap_or_default()))
+    if let Err(error) = session.run(&mut signals) {
+        tracing::error!("tracing ends before the command does: {error:#}");
+    }
+    let finished = session.finish();
+    let failed = finished.record_failed();
+    finished.leave();
+    signals.wait().context("cannot wait for the command")?;
+    let status = exit_status(signals.ended().unwrap_or_default());
+    Ok(if status == 0 { u8::from(failed) } else { status })
 }
 
 /// The exit status that passes on how the command ended.
@@ -80,14 +91,20 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn start(program: &OsString, arguments: &[OsString]) -> io::Result<Self> {
+    fn start(program: &OsString, arguments: &[OsString], inherited: Inherited) -> io::Result<Self> {
         let (mut pid_reader, pid_writer) = io::pipe()?;
         let (go_reader, go) = io::pipe()?;
         let mut command = Command::new(program);
         command.args(arguments);
         let (writer, reader, closed) = (pid_writer.as_raw_fd(), go_reader.as_raw_fd(), go.as_raw_fd());
-        // SAFETY: between fork and exec only async-signal-safe calls are made: getpid, write, close, read.
-        unsafe { command.pre_exec(move || wait(writer, reader, closed)) };
+        // SAFETY: between fork and exec only async-signal-safe calls are made: getpid, write, close, read, and
+        // those that restore limit and signals.
+        unsafe {
+            command.pre_exec(move || {
+                wait(writer, reader, closed)?;
+                inherited.restore()
+            })
+        };
         // Spawning returns after the exec, so that it needs a thread of its own.
         let spawner = std::thread::Builder::new().name("spawn".into()).spawn(move || {
             let child = command.spawn();
@@ -128,5 +145,5 @@ fn wait(writer: RawFd, reader: RawFd, closed: RawFd) -> io::Result<()> {
             return Err(io::Error::from_raw_os_error(libc::ECANCELED));
         }
     }
-    signals::unblock()
+    Ok(())
 }

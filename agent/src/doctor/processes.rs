@@ -21,7 +21,7 @@ pub(super) fn checks(root: &Root) -> Vec<Check> {
         if is_32_bit(&root.of(pid, "exe")) {
             old.push(pid);
         }
-        if root.descriptors(pid).iter().any(|link| link == "anon_inode:[io_uring]") {
+        if root.uses_io_uring(pid) {
             rings.push(pid);
         }
     }

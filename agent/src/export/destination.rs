@@ -18,6 +18,8 @@ pub enum Destination {
 pub enum OtlpTarget {
     /// As `OTEL_EXPORTER_OTLP_*` say.
     Environment,
+    /// This address; the environment gives the rest, the protocol too.
+    Address(String),
     /// OTLP over HTTP; the environment gives the rest, and the address too if none is here.
     Http(Option<String>),
     /// OTLP over gRPC; as above.
@@ -28,15 +30,11 @@ pub enum OtlpTarget {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DestinationError {
     #[error(
-        "unknown destination `{0}`: use one of `otlp`, `otlp-http[=URL]`, `otlp-grpc[=URL]`, `json=FILE`, `console`"
+        "unknown destination `{0}`: use one of `otlp[=URL]`, `otlp-http[=URL]`, `otlp-grpc[=URL]`, `json=FILE`, `console`"
     )]
     Unknown(String),
     #[error("`json` needs a file: `json=spans.jsonl`, or `json=-` for standard output")]
     NoFile,
-    #[error(
-        "`otlp` takes its address from OTEL_EXPORTER_OTLP_ENDPOINT: to name it here, use `otlp-http={0}` or `otlp-grpc={0}`"
-    )]
-    OtlpAddress(String),
     #[error("`console` takes no value, but was given `{0}`")]
     ConsoleValue(String),
 }
@@ -51,7 +49,7 @@ impl FromStr for Destination {
         };
         match (name, value) {
             ("otlp", None) => Ok(Self::Otlp(OtlpTarget::Environment)),
-            ("otlp", Some(url)) => Err(DestinationError::OtlpAddress(url)),
+            ("otlp", Some(url)) => Ok(Self::Otlp(OtlpTarget::Address(url))),
             ("otlp-http", url) => Ok(Self::Otlp(OtlpTarget::Http(url))),
             ("otlp-grpc", url) => Ok(Self::Otlp(OtlpTarget::Grpc(url))),
             ("json", Some(file)) => Ok(Self::Json(file.into())),
@@ -67,6 +65,7 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Otlp(OtlpTarget::Environment) => f.write_str("otlp"),
+            Self::Otlp(OtlpTarget::Address(url)) => write!(f, "otlp={url}"),
             Self::Otlp(OtlpTarget::Http(None)) => f.write_str("otlp-http"),
             Self::Otlp(OtlpTarget::Http(Some(url))) => write!(f, "otlp-http={url}"),
             Self::Otlp(OtlpTarget::Grpc(None)) => f.write_str("otlp-grpc"),
@@ -85,6 +84,7 @@ mod tests {
     fn each_form_is_understood_and_printed_back() {
         for text in [
             "otlp",
+            "otlp=http://c:4318",
             "otlp-http",
             "otlp-http=http://c:4318",
             "otlp-grpc",
@@ -100,9 +100,8 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused_with_what_would_be() {
         let message = |text: &str| text.parse::<Destination>().unwrap_err().to_string();
-        assert!(message("zipkin=x").starts_with("unknown destination `zipkin=x`: use one of `otlp`"));
+        assert!(message("zipkin=x").starts_with("unknown destination `zipkin=x`: use one of `otlp[=URL]`"));
         assert!(message("json").contains("json=spans.jsonl"));
-        assert!(message("otlp=http://c").contains("otlp-grpc=http://c"));
         assert!(message("console=x").contains("`x`"));
     }
 }

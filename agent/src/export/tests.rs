@@ -4,7 +4,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine::span::{Kind, LinkMethod, Parent, SpanEvent, SpanId, SpanLink, Status, TraceId, Value};
+use engine::span::{
+    Attribute, Kind, LinkMethod, Parent, SpanEvent, SpanId, SpanLink, Status, TraceId, Value,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
 use super::*;

@@ -131,6 +131,12 @@ pub(super) fn threads_in_calls() -> Vec<u64> {
     found
 }
 
+/// Whether the thread of such a key still is.
+pub(super) fn is_alive(thread: u64) -> bool {
+    let (process, thread) = (thread >> 32, thread & u64::from(u32::MAX));
+    Path::new(&format!("/proc/{process}/task/{thread}")).exists()
+}
+
 fn numbers(directory: &Path) -> Vec<u32> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()

@@ -90,7 +90,7 @@ impl<'a> Btf<'a> {
             bits = bits.checked_add(offset).ok_or_else(|| missing(path))?;
             id = self.strip(member_type)?;
         }
-        if bits % 8 != 0 {
+        if !bits.is_multiple_of(8) {
             return Err(BtfError::BitField { structure: structure.into(), member: path.into() });
         }
         Ok(bits / 8)
@@ -208,7 +208,7 @@ mod tests {
         let data = sample();
         for length in 0..data.len() {
             if let Ok(btf) = Btf::parse(&data[..length]) {
-                let _ = btf.offset("a", "y");
+                btf.offset("a", "y").ok();
             }
         }
         for index in 0..data.len() {
@@ -216,8 +216,8 @@ mod tests {
                 let mut broken = data.clone();
                 broken[index] = value;
                 if let Ok(btf) = Btf::parse(&broken) {
-                    let _ = btf.offset("a", "y");
-                    let _ = btf.size("a");
+                    btf.offset("a", "y").ok();
+                    btf.size("a").ok();
                 }
             }
         }

@@ -119,10 +119,17 @@ impl Root {
 
     /// The targets of the process's descriptors, such as `socket:[123]`.
     pub fn descriptors(&self, pid: u32) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.of(pid, "fd")) else { return Vec::new() };
-        let links =
-            entries.flatten().take(DESCRIPTORS_MAX).filter_map(|entry| fs::read_link(entry.path()).ok());
-        links.map(|link| link.to_string_lossy().into_owned()).collect()
+        self.links(pid).map(|link| link.to_string_lossy().into_owned()).collect()
+    }
+
+    /// Whether the process has an io_uring: what passes through it is not seen.
+    pub fn uses_io_uring(&self, pid: u32) -> bool {
+        self.links(pid).any(|link| link.as_os_str() == "anon_inode:[io_uring]")
+    }
+
+    fn links(&self, pid: u32) -> impl Iterator<Item = PathBuf> {
+        let entries = fs::read_dir(self.of(pid, "fd")).into_iter().flatten().flatten();
+        entries.take(DESCRIPTORS_MAX).filter_map(|entry| fs::read_link(entry.path()).ok())
     }
 
     /// The inode of a namespace of a process (or of `self`), as its link `net:[4026531833]` says.

@@ -1,15 +1,15 @@
 //! From a record to a span that is handed over: decisions about processes, the engine, the exports.
 
-use std::{sync::Arc, time::Instant};
+use std::{io, sync::Arc, time::Instant};
 
-use anyhow::{Context as _, Result};
 use engine::{
     Engine,
-    event::{Endpoint, Event, Role, Time},
+    event::{ConnectionId, Endpoint, Event, How, Role, Time},
     protocol::Unseen,
 };
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::status::Status;
+use super::{failures::Failures, status::Status};
 use crate::{
     export::{Exported, Exports},
     held::Held,
@@ -17,6 +17,10 @@ use crate::{
     process::{Change, Decision, Processes, Resource},
     recording::{self, Writer},
 };
+
+/// Unix connections that are looked after each second; checking one takes a microsecond or so. Others are met by
+/// the sweep of the whole table.
+const UNIX_MAX: usize = 16_384;
 
 /// Everything behind the ring.
 pub struct Pipeline {
@@ -26,10 +30,15 @@ pub struct Pipeline {
     exports: Exports,
     held: Held,
     record: Option<Writer>,
+    /// The recording could not be written to its end.
+    record_failed: bool,
+    failures: Failures,
+    /// Open Unix connections, whose end no event tells.
+    unix: FxHashSet<ConnectionId>,
     /// Spans of this turn.
     batch: Vec<Exported>,
     /// The Resource last written to the recording, by process.
-    recorded: rustc_hash::FxHashMap<u32, Arc<Resource>>,
+    recorded: FxHashMap<u32, Arc<Resource>>,
 }
 
 impl Pipeline {
@@ -47,8 +56,11 @@ impl Pipeline {
             exports,
             held: Held::default(),
             record,
+            record_failed: false,
+            failures: Failures::default(),
+            unix: FxHashSet::default(),
             batch: Vec::new(),
-            recorded: rustc_hash::FxHashMap::default(),
+            recorded: FxHashMap::default(),
         }
     }
 
@@ -67,105 +79,110 @@ impl Pipeline {
     }
 
     /// Time passed.
-    pub(super) fn tick(&mut self, now: Time) -> Result<()> {
-        if let Some(record) = &mut self.record {
-            record.tick(now).context("cannot write the recording")?;
-        }
+    pub(super) fn tick(&mut self, now: Time) {
+        self.write(|recording| recording.tick(now));
         self.engine.handle_timeout(now);
-        Ok(())
+    }
+
+    /// Writes to the recording. The first error ends it: what follows a gap would replay as something else.
+    fn write(&mut self, write: impl FnOnce(&mut Writer) -> io::Result<()>) {
+        if let Some(writer) = &mut self.record
+            && let Err(error) = write(writer)
+        {
+            tracing::error!("cannot write the recording: {error}; it ends here, tracing goes on");
+            self.record = None;
+            self.record_failed = true;
+        }
+    }
+
+    /// Whether a recording ended before the tracing did.
+    pub(super) fn record_failed(&self) -> bool {
+        self.record_failed
     }
 
     /// Takes a record of the ring.
-    pub(super) fn record(&mut self, record: &[u8], now: Time) -> Result<()> {
+    pub(super) fn record(&mut self, record: &[u8], now: Time) {
         // What cannot be decoded is counted by the engine.
         let Ok(event) = Event::decode(record) else { return self.give(record, now) };
         match &event {
             Event::Exec(exec) => {
                 let change = self.processes.on_exec(exec);
-                self.apply(change, now)?;
-                self.give(record, now)?;
+                self.apply(change, now);
+                self.give(record, now);
                 self.tell_tasks(exec.process.tgid);
-                return Ok(());
             }
             Event::Fork(process) => {
                 let change = self.processes.on_fork(process);
-                self.apply(change, now)?;
+                self.apply(change, now);
                 self.tell_tasks(process.tgid);
             }
             Event::Seen(process) => {
                 let change = self.processes.on_seen(process);
-                self.apply(change, now)?;
+                self.apply(change, now);
                 self.tell_tasks(process.tgid);
             }
             Event::Exit(process) => {
                 self.processes.on_exit(process);
                 self.held.take(process.tgid);
-                self.give(record, now)?;
+                self.give(record, now);
             }
             Event::IoUring(process) => self.processes.on_io_uring(process),
             Event::Open(open) => {
+                if matches!(open.local, Endpoint::Unix(_)) && self.unix.len() < UNIX_MAX {
+                    self.unix.insert(open.conn);
+                }
                 if open.tgid == std::process::id() {
                     return self.give(record, now);
                 }
                 if let (Role::Accepted, Endpoint::Ip(address)) = (open.role, &open.local) {
                     let change = self.processes.on_accept(open.tgid, address.port());
-                    self.apply(change, now)?;
+                    self.apply(change, now);
                 }
-                return self.admit(open.tgid, open.time, open.conn, record, now);
+                self.admit(open.tgid, open.time, open.conn, record, now);
             }
             Event::Data(data) => {
-                return self.admit(data.call.task.tgid, data.call.exit, data.conn, record, now);
+                self.admit(data.call.task.tgid, data.call.exit, data.conn, record, now);
             }
-            Event::End(end) => match self.held.holder(end.conn) {
-                Some(tgid) => self.held.push(tgid, end.conn, record),
-                None => return self.give(record, now),
-            },
+            Event::End(end) => {
+                if end.direction.is_none() && !matches!(end.how, How::CallFailed(_)) {
+                    self.unix.remove(&end.conn);
+                }
+                match self.held.holder(end.conn) {
+                    Some(tgid) => self.held.push(tgid, end.conn, record),
+                    None => self.give(record, now),
+                }
+            }
         }
-        Ok(())
     }
 
     /// Gives a record of a connection to the engine, if its process is traced.
-    fn admit(
-        &mut self,
-        tgid: u32,
-        time: Time,
-        conn: engine::event::ConnectionId,
-        record: &[u8],
-        now: Time,
-    ) -> Result<()> {
+    fn admit(&mut self, tgid: u32, time: Time, conn: ConnectionId, record: &[u8], now: Time) {
         match self.processes.decision(tgid) {
             Decision::Trace => self.give(record, now),
             Decision::Skip => {
                 // It sends records because the kernel side was not told, or forgot.
                 self.decide(Change { tgid, decision: Decision::Skip }, Existing::Update);
-                Ok(())
             }
             Decision::Undecided => {
                 let change = self.processes.on_unannounced(tgid, time);
-                self.apply(change, now)?;
+                self.apply(change, now);
                 match self.processes.decision(tgid) {
                     Decision::Trace => self.give(record, now),
-                    Decision::Skip => Ok(()),
-                    Decision::Undecided => {
-                        self.held.push(tgid, conn, record);
-                        Ok(())
-                    }
+                    Decision::Skip => {}
+                    Decision::Undecided => self.held.push(tgid, conn, record),
                 }
             }
         }
     }
 
-    fn give(&mut self, record: &[u8], now: Time) -> Result<()> {
-        if let Some(writer) = &mut self.record {
-            writer.record(record).context("cannot write the recording")?;
-        }
+    fn give(&mut self, record: &[u8], now: Time) {
+        self.write(|recording| recording.record(record));
         self.engine.handle_record(record, now);
-        Ok(())
     }
 
     /// Carries out a decision of the table of processes.
-    fn apply(&mut self, change: Option<Change>, now: Time) -> Result<()> {
-        let Some(change) = change else { return Ok(()) };
+    fn apply(&mut self, change: Option<Change>, now: Time) {
+        let Some(change) = change else { return };
         self.decide(change, Existing::Update);
         match change.decision {
             Decision::Undecided => {}
@@ -174,17 +191,15 @@ impl Pipeline {
             }
             Decision::Trace => {
                 for record in self.held.take(change.tgid) {
-                    self.give(&record, now)?;
+                    self.give(&record, now);
                 }
             }
         }
-        Ok(())
     }
 
     fn decide(&mut self, change: Change, existing: Existing) {
-        if let Err(error) = self.probes.decide(change.tgid, change.decision.to_kernel(), existing) {
-            tracing::warn!(%error, "a process may be traced or left out against the configuration");
-        }
+        let result = self.probes.decide(change.tgid, change.decision.to_kernel(), existing);
+        self.failures.note("telling the kernel side which processes are traced", result);
     }
 
     /// Tells the engine about a process whose threads say nothing about requests.
@@ -193,23 +208,18 @@ impl Pipeline {
             return;
         }
         self.engine.thread_is_not_task(tgid);
-        if let Some(writer) = &mut self.record
-            && let Err(error) = writer.not_tasks(tgid)
-        {
-            tracing::error!(%error, "cannot write the recording");
-        }
+        self.write(|recording| recording.not_tasks(tgid));
     }
 
     /// Hands over what the engine has: spans to the exports, orders to the kernel side.
-    pub(super) fn hand_over(&mut self) -> Result<()> {
+    pub(super) fn hand_over(&mut self) {
         while let Some(span) = self.engine.poll_span() {
             let resource = self.processes.resource(span.tgid, span.start);
-            if let Some(writer) = &mut self.record {
+            if self.record.is_some() {
                 let known = self.recorded.get(&span.tgid);
                 if !known.is_some_and(|known| Arc::ptr_eq(known, &resource)) {
-                    writer
-                        .resource(&recording::Resource::new(span.tgid, span.start, &resource))
-                        .context("cannot write the recording")?;
+                    let image = recording::Resource::new(span.tgid, span.start, &resource);
+                    self.write(|recording| recording.resource(&image));
                     self.recorded.insert(span.tgid, Arc::clone(&resource));
                 }
             }
@@ -217,47 +227,52 @@ impl Pipeline {
         }
         self.exports.hand_over(std::mem::take(&mut self.batch));
         while let Some(order) = self.engine.poll_order() {
-            self.probes.order(&order).context("cannot pass an order to the kernel side")?;
+            let result = self.probes.order(&order);
+            self.failures.note("passing an order to the kernel side", result);
         }
-        Ok(())
     }
 
     /// What no event tells: Unix connections and, with `all`, everything whose end was lost.
-    pub(super) fn look_after(&mut self, now: Time, all: bool) -> Result<()> {
-        self.probes.settle()?;
-        self.probes.sweep(!all)?;
+    pub(super) fn look_after(&mut self, now: Time, all: bool) {
+        let result = self.probes.settle(all);
+        self.failures.note("looking for threads that are back from their calls", result);
         if all {
+            let swept = self.probes.sweep();
+            // Those that ended without a record leave the set, those that began without one enter it.
+            if let Some(unix) = self.failures.note("sweeping the connections", swept) {
+                self.unix = unix.into_iter().take(UNIX_MAX).collect();
+            }
             for tgid in self.processes.sweep(now) {
                 self.probes.forget(tgid);
                 self.recorded.remove(&tgid);
             }
+        } else {
+            let result = self.probes.check(&self.unix);
+            self.failures.note("checking the Unix connections", result);
         }
-        if let Some(writer) = &mut self.record {
-            writer.flush().context("cannot write the recording")?;
-        }
-        Ok(())
+        self.write(Writer::flush);
     }
 
     /// Ends every exchange and waits for the exports until `deadline`.
-    pub(super) fn finish(&mut self, now: Time, deadline: Instant) -> Result<()> {
-        self.tick(now)?;
+    pub(super) fn finish(&mut self, now: Time, deadline: Instant) {
+        self.tick(now);
         self.engine.finish(Unseen::AgentStopped, now);
-        self.hand_over()?;
-        if let Some(writer) = &mut self.record {
-            writer.flush().context("cannot write the recording")?;
-        }
+        self.hand_over();
+        self.write(Writer::flush);
         self.exports.flush(deadline);
-        Ok(())
     }
 
-    pub(super) fn status(&self) -> Result<Status> {
+    pub(super) fn status(&mut self) -> Status {
+        let counters = self.probes.counters();
+        let counters = self.failures.note("reading the kernel side's counters", counters);
         Status::new(
             &self.engine,
-            self.probes.counters()?,
+            counters.unwrap_or_default(),
             self.probes.runs().iter().map(|(_, runs)| runs.missed).sum(),
             &self.exports,
             &self.processes,
             &self.held,
+            self.failures.counts(),
         )
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// The signals that are taken from the default handling.
-const TAKEN: [libc::c_int; 8] = [
+const TAKEN: [libc::c_int; 11] = [
     libc::SIGINT,
     libc::SIGTERM,
     libc::SIGHUP,
@@ -15,6 +15,9 @@ const TAKEN: [libc::c_int; 8] = [
     libc::SIGUSR2,
     libc::SIGALRM,
     libc::SIGCHLD,
+    libc::SIGWINCH,
+    libc::SIGCONT,
+    libc::SIGTSTP,
 ];
 
 /// Pending signals, and the command that they are passed on to.
@@ -29,6 +32,11 @@ pub struct Signals {
 impl Signals {
     /// Blocks the signals in this thread and those it starts. To be called before there are any others.
     pub fn block() -> io::Result<Self> {
+        // Where it is ignored, no child can be waited for.
+        // SAFETY: the default handling runs no code of ours.
+        if unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
         let set = set();
         // SAFETY: the set is initialised; the old mask is not asked for.
         let result = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
@@ -63,12 +71,11 @@ impl Signals {
     pub fn handle(&mut self) -> io::Result<bool> {
         while let Some(info) = self.next()? {
             let number = info.ssi_signo as libc::c_int;
-            match self.child {
-                Some(child) if number == libc::SIGCHLD => {
-                    if self.reap(child)? {
-                        return Ok(true);
-                    }
-                }
+            let child = self.child;
+            match child {
+                Some(child) if number == libc::SIGCHLD && self.reap(child)? => return Ok(true),
+                // Another child, or a stop.
+                Some(_) if number == libc::SIGCHLD => {}
                 // The terminal sends its signals to the command as well, which may live on.
                 Some(child) if info.ssi_code <= 0 => {
                     // SAFETY: a child that was not waited for keeps its id. It may have ended: nothing to tell then.
@@ -80,8 +87,29 @@ impl Signals {
                 }
                 None => {}
             }
+            if number == libc::SIGTSTP {
+                // The one signal of those taken whose default handling is to stop.
+                // SAFETY: the call takes no pointers.
+                unsafe { libc::raise(libc::SIGSTOP) };
+            }
         }
         Ok(false)
+    }
+
+    /// Passes signals on until the followed process ends, and does nothing else.
+    pub fn wait(&mut self) -> io::Result<()> {
+        while self.child.is_some() {
+            let mut fd = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: the one descriptor lives through the call.
+            if unsafe { libc::poll(&raw mut fd, 1, -1) } < 0 {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+            self.handle()?;
+        }
+        Ok(())
     }
 
     fn next(&self) -> io::Result<Option<libc::signalfd_siginfo>> {
@@ -109,16 +137,6 @@ impl Signals {
             }
             _ => Err(io::Error::last_os_error()),
         }
-    }
-}
-
-/// Gives a new process the default handling back. Safe between fork and exec.
-pub fn unblock() -> io::Result<()> {
-    let set = set();
-    // SAFETY: the set is initialised; the old mask is not asked for.
-    match unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) } {
-        0 => Ok(()),
-        error => Err(io::Error::from_raw_os_error(error)),
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Status {
     destinations: BTreeMap<String, Destination>,
     processes: BTreeMap<&'static str, u64>,
     memory: BTreeMap<String, u64>,
+    /// What failed beside the tracing itself.
+    failures: BTreeMap<&'static str, u64>,
     pub(super) traced: usize,
 }
 
@@ -42,12 +44,13 @@ impl Status {
         exports: &Exports,
         processes: &Processes,
         held: &Held,
-    ) -> Result<Self> {
+        failures: BTreeMap<&'static str, u64>,
+    ) -> Self {
         let mut kernel: BTreeMap<_, _> = kernel.into_iter().collect();
         kernel.insert("missed_runs", missed);
         let accounting = engine.accounting();
         let counters = processes.counters();
-        Ok(Self {
+        Self {
             engine: engine.counters().iter().collect(),
             kernel,
             accounting: BTreeMap::from([
@@ -71,8 +74,9 @@ impl Status {
                 ("held_records_dropped", held.dropped()),
             ]),
             memory: memory(),
+            failures,
             traced: processes.traced(),
-        })
+        }
     }
 
     /// Spans made.

@@ -62,15 +62,20 @@ impl Settings {
     ) -> Result<Self, SettingsError> {
         let environment = Environment(&variable);
         let protocol = match target {
-            OtlpTarget::Environment => environment.protocol(),
+            OtlpTarget::Environment | OtlpTarget::Address(_) => environment.protocol(),
             OtlpTarget::Http(_) => Protocol::HttpProtobuf,
             OtlpTarget::Grpc(_) => Protocol::Grpc,
         };
-        let endpoint = match (target, protocol) {
-            (OtlpTarget::Http(Some(url)), _) => http_endpoint(url, "", Path::AppendIfNone)?,
-            (OtlpTarget::Grpc(Some(url)), _) => grpc_endpoint(url, "", environment.insecure())?,
-            (_, Protocol::HttpProtobuf) => environment.http_endpoint()?,
-            (_, Protocol::Grpc) => environment.grpc_endpoint()?,
+        let named = match target {
+            OtlpTarget::Environment => None,
+            OtlpTarget::Address(url) => Some(url),
+            OtlpTarget::Http(url) | OtlpTarget::Grpc(url) => url.as_ref(),
+        };
+        let endpoint = match (named, protocol) {
+            (Some(url), Protocol::HttpProtobuf) => http_endpoint(url, "", Path::AppendIfNone)?,
+            (Some(url), Protocol::Grpc) => grpc_endpoint(url, "", environment.insecure())?,
+            (None, Protocol::HttpProtobuf) => environment.http_endpoint()?,
+            (None, Protocol::Grpc) => environment.grpc_endpoint()?,
         };
         Ok(Self {
             protocol,

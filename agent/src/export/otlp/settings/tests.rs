@@ -46,6 +46,9 @@ fn an_address_on_the_command_line_comes_before_the_environment() {
     assert_eq!(endpoint(&http("http://c:4318"), &variables), "http://c:4318/v1/traces");
     assert_eq!(endpoint(&http("http://c/api/otlp?key=1"), &variables), "http://c/api/otlp?key=1");
     assert_eq!(endpoint(&OtlpTarget::Http(None), &variables), "http://x/v1/traces");
+    let address = OtlpTarget::Address("http://c:4318".to_owned());
+    assert_eq!(endpoint(&address, &[]), "http://c:4318/v1/traces");
+    assert_eq!(settings(&address, &variables).unwrap().protocol, Protocol::Grpc);
     let grpc = OtlpTarget::Grpc(Some("http://c:4317".to_owned()));
     assert!(endpoint(&grpc, &variables).starts_with("http://c:4317/opentelemetry.proto.collector.trace.v1."));
 }
