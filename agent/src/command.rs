@@ -136,17 +136,18 @@ fn doctor(command: &cli::Doctor) -> Result<u8> {
         });
         match loaded {
             Ok(verified) => {
-                let most = verified.iter().map(|program| program.instructions).max().unwrap_or_default();
                 for program in &verified {
                     programs.insert(program.program.clone(), program.instructions);
                 }
-                vec![Check::ok(
-                    "programs",
-                    format!(
-                        "{} BPF programs load and attach; the verifier walked at most {most} instructions",
-                        verified.len()
-                    ),
-                )]
+                // Kernels before 5.16 do not tell what the verifier walked.
+                let walked = verified
+                    .iter()
+                    .map(|program| program.instructions)
+                    .max()
+                    .map_or_else(String::new, |most| {
+                        format!("; the verifier walked at most {most} instructions")
+                    });
+                vec![Check::ok("programs", format!("all BPF programs load and attach{walked}"))]
             }
             Err(error) => vec![Check::missing(
                 "programs",
