@@ -1,0 +1,237 @@
+//! Records the captures of `tests/captures` from real programs: `capture [PROTOCOL/CASE]...`, as root. What each case proves
+//! stands at the top of its golden file; `SPANDREL_BLESS=1` with the `replay` tests writes the rest of that.
+
+use std::{fs, path::Path, process::Command, thread::sleep, time::Duration};
+
+use acceptance::{
+    TempDir, free_port,
+    http::{Address, Connection, Stream},
+    process::Process,
+    recording,
+    spandrel::{Options, binary},
+    wait::LONG,
+    workload::{Family, Language, Proxy, Server, application, nginx, proxy, python},
+};
+
+/// The programs of a case, and what is sent to them.
+struct Case {
+    servers: Vec<Server>,
+    scripts: Vec<Process>,
+    /// A client that is traced too; it begins when it is sent a line.
+    client: Option<Process>,
+    traffic: Box<dyn FnOnce()>,
+}
+
+type Make = fn() -> Case;
+
+const CASES: &[(&str, Make)] = &[
+    ("http1/pipelined", || {
+        let requests: String =
+            (0..5).map(|n| format!("GET /pipelined/{n} HTTP/1.1\r\nHost: test\r\n\r\n")).collect();
+        raw(nginx(Family::Tcp), vec![requests], 5)
+    }),
+    ("http1/split_request_line", || {
+        raw(python_app(), vec!["G".into(), "ET /split HTTP/1.1\r\nHost: test\r\n\r\n".into()], 1)
+    }),
+    ("http1/phantom_body", || {
+        let body = "GET /phantom HTTP/1.1\r\nHost: test\r\n\r\n";
+        let head = format!("POST /real HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len());
+        raw(python_app(), vec![head, body.into(), "GET /next HTTP/1.1\r\nHost: test\r\n\r\n".into()], 2)
+    }),
+    ("http1/keep_alive", || {
+        curl(nginx(Family::Tcp), &["@/keep/0", "@/keep/1", "@/keep/2", "@/status/404/x", "@/keep/3"])
+    }),
+    ("http1/chunked", || {
+        curl(
+            application(Language::Node, Family::Tcp, "server"),
+            &["-T", "-", "@/chunked/0", "--next", "-s", "@/chunked/1"],
+        )
+    }),
+    ("http1/head_and_304", || {
+        let always = "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT";
+        curl(
+            nginx(Family::Tcp),
+            &["-I", "@/file", "--next", "-s", "-H", always, "@/file", "--next", "-s", "@/file"],
+        )
+    }),
+    ("http1/expect_continue", || {
+        let body = "x".repeat(4000);
+        curl(
+            python_app(),
+            &["-H", "Expect: 100-continue", "-d", &body, "@/expect", "--next", "-s", "@/after"],
+        )
+    }),
+    ("http1/upgrade", || {
+        let upgrade = "GET /upgrade HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+        let script = "
+import socket,sys
+s=socket.create_server(('127.0.0.1',int(sys.argv[1])));print('listening',flush=True)
+c=s.accept()[0];c.recv(4096)
+c.sendall(b'HTTP/1.1 101 Switching Protocols\\r\\nConnection: Upgrade\\r\\nUpgrade: echo\\r\\n\\r\\n')
+while b:=c.recv(4096):c.sendall(b)
+c.close();sys.stdin.read()
+";
+        let (server, address) = scripted(script);
+        let phantom = "GET /not/http HTTP/1.1\r\nHost: test\r\n\r\n";
+        sent(server, address, vec![upgrade.into(), phantom.into()])
+    }),
+    ("http1/close_delimited", || {
+        let script = "
+import http.server,sys
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200);self.end_headers();self.wfile.write(b'HTTP/1.1 500 no response\\r\\n\\r\\n')
+    def log_message(self,*_):pass
+s=http.server.HTTPServer(('127.0.0.1',int(sys.argv[1])),H);print('listening',flush=True)
+s.serve_forever()
+";
+        let (server, address) = scripted(script);
+        let case = with_curl(Vec::new(), &address, &["@/close/0", "@/close/1"]);
+        Case { scripts: vec![server], ..case }
+    }),
+    ("http1/early_response", || {
+        let script = "
+import socket,sys
+s=socket.create_server(('127.0.0.1',int(sys.argv[1])));print('listening',flush=True)
+c=s.accept()[0];b=b''
+while b'\\r\\n\\r\\n' not in b:b+=c.recv(4096)
+c.sendall(b'HTTP/1.1 413 Too Large\\r\\nContent-Length: 0\\r\\n\\r\\n')
+n=len(b.split(b'\\r\\n\\r\\n',1)[1])
+while n<4000:n+=len(c.recv(4096))
+c.recv(4096);c.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n')
+c.recv(1);c.close();sys.stdin.read()
+";
+        let (server, address) = scripted(script);
+        let head = "POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 4000\r\n\r\n".to_owned();
+        let next = "GET /next HTTP/1.1\r\nHost: test\r\n\r\n".to_owned();
+        sent(server, address, vec![head, "x".repeat(4000), next])
+    }),
+    ("http1/proxy_nginx", || {
+        let back = application(Language::Go, Family::Tcp, "C");
+        let middle = proxy(Proxy::Nginx, Family::Tcp, &back.address);
+        let header = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let address = middle.address.clone();
+        with_curl(vec![middle, back], &address, &["-H", header, "@/proxy/0", "@/proxy/1"])
+    }),
+    ("http1/long_target", || {
+        let target = format!("@/long/{}", "t".repeat(6000));
+        curl(nginx(Family::Tcp), &[&target, "@/short"])
+    }),
+    ("links/python_threads", || {
+        let back = python_app();
+        let front = python_app();
+        let call = back.call("/back");
+        let urls: Vec<_> =
+            (0..3).map(|n| format!("@/front/{n}?call={call}/{n}/a&call={call}/{n}/b")).collect();
+        let urls: Vec<_> = urls.iter().map(String::as_str).collect();
+        let address = front.address.clone();
+        with_curl(vec![front, back], &address, &urls)
+    }),
+    ("unix/keep_alive", || {
+        let server = application(Language::Python, Family::Unix, "server");
+        let Address::Unix(path) = server.address.clone() else { panic!("a Unix address") };
+        let path = path.display().to_string();
+        let urls = ["--unix-socket", &path, "http://localhost/unix/0", "http://localhost/unix/1"];
+        curl(server, &urls)
+    }),
+];
+
+fn python_app() -> Server {
+    application(Language::Python, Family::Tcp, "server")
+}
+
+/// A script that listens on the port that it is given.
+fn scripted(script: &str) -> (Process, Address) {
+    let port = free_port();
+    let mut process =
+        Process::start("server", Command::new(python()).args(["-c", script, &port.to_string()]));
+    process.wait_for("listening", LONG);
+    (process, Address::loopback(port))
+}
+
+/// Requests of an untraced client, each piece read before the next is sent; so many responses are read.
+fn raw(server: Server, pieces: Vec<String>, responses: usize) -> Case {
+    let address = server.address.clone();
+    let traffic = Box::new(move || send(&address, pieces, responses));
+    Case { servers: vec![server], scripts: Vec::new(), client: None, traffic }
+}
+
+fn sent(server: Process, address: Address, pieces: Vec<String>) -> Case {
+    let traffic = Box::new(move || send(&address, pieces, 0));
+    Case { servers: Vec::new(), scripts: vec![server], client: None, traffic }
+}
+
+fn send(address: &Address, pieces: Vec<String>, responses: usize) {
+    let mut connection = Connection::open(address).expect("connect");
+    for piece in pieces {
+        connection.send(piece).expect("send");
+        // Each piece is to be a read of its own.
+        sleep(Duration::from_millis(50));
+    }
+    for _ in 0..responses {
+        connection.receive(false).expect("receive").expect("a response");
+    }
+    if let Stream::Tcp(stream) = &connection.stream {
+        stream.shutdown(std::net::Shutdown::Write).expect("shut down");
+    }
+    sleep(Duration::from_millis(50));
+}
+
+/// curl, traced, and a server; `@` stands for the address.
+fn curl(server: Server, arguments: &[&str]) -> Case {
+    let address = server.address.clone();
+    with_curl(vec![server], &address, arguments)
+}
+
+fn with_curl(servers: Vec<Server>, address: &Address, arguments: &[&str]) -> Case {
+    let arguments = arguments.iter().map(|argument| match argument.strip_prefix('@') {
+        Some(path) => format!("http://{address}{path}"),
+        None => (*argument).to_owned(),
+    });
+    // The shell is known before it becomes curl.
+    let mut command = Command::new("sh");
+    command.args(["-c", "read line; exec curl -sS \"$@\"", "curl"]).args(arguments);
+    let client = Process::start("curl", &mut command);
+    Case { servers, scripts: Vec::new(), client: Some(client), traffic: Box::new(|| {}) }
+}
+
+fn record(name: &str, mut case: Case) {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures").join(name).with_extension("records");
+    fs::create_dir_all(target.parent().expect("a folder")).expect("create the folder");
+    let directory = TempDir::new();
+    let path = directory.path().join("case.records");
+    let selected: Vec<_> =
+        case.servers.iter().map(|server| &server.process).chain(&case.scripts).chain(&case.client).collect();
+    let config = directory.write("spandrel.yaml", &Options::only(selected.iter().copied()).config());
+    let pids: Vec<_> = selected.iter().flat_map(|process| process.pids()).collect();
+    let mut record = Process::start(
+        "spandrel record",
+        Command::new(binary())
+            .arg("record")
+            .arg(&path)
+            .arg("--config")
+            .arg(config)
+            .args(["--export", "json=/dev/null"]),
+    );
+    record.wait_for("spandrel: tracing", LONG * 3);
+    (case.traffic)();
+    if let Some(client) = &mut case.client {
+        client.write(b"\n");
+        client.close_stdin();
+        assert!(client.wait(LONG).success(), "{}", client.log());
+    }
+    sleep(Duration::from_millis(500));
+    record.signal(libc::SIGTERM);
+    assert!(record.wait(LONG).success(), "{}", record.log());
+    recording::store(&path, &target, &pids);
+    eprintln!("{name}: {} bytes", fs::metadata(&target).expect("the capture").len());
+}
+
+fn main() {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    for (name, make) in CASES {
+        if asked.is_empty() || asked.iter().any(|asked| asked == name) {
+            record(name, make());
+        }
+    }
+}
