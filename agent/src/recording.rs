@@ -11,11 +11,14 @@ use std::{
     path::Path,
 };
 
+use abi::{ProcessRecord, limit, record::kind};
 use engine::{
     event::Time,
     span::{Attribute, Value},
 };
 use serde::{Deserialize, Serialize};
+
+use zerocopy::FromBytes as _;
 
 use crate::process;
 
@@ -162,7 +165,10 @@ impl Writer {
     }
 
     pub fn record(&mut self, record: &[u8]) -> io::Result<()> {
-        self.frame(RECORD, record)
+        match scrubbed(record) {
+            Some(exec) => self.frame(RECORD, &exec),
+            None => self.frame(RECORD, record),
+        }
     }
 
     pub fn tick(&mut self, now: Time) -> io::Result<()> {
@@ -187,6 +193,30 @@ impl Writer {
         self.out.write_all(&length.to_ne_bytes())?;
         self.out.write_all(bytes)
     }
+}
+
+/// An exec record without what stands behind the valid part of each area: other variables of the environment that the
+/// kernel side looked at, and what was in the ring before. `None` for every other record, which is whole.
+fn scrubbed(record: &[u8]) -> Option<Vec<u8>> {
+    let (process, _) = ProcessRecord::ref_from_prefix(record).ok()?;
+    if process.header.kind != kind::EXEC {
+        return None;
+    }
+    let areas = [
+        (limit::FILENAME_MAX, process.filename_length),
+        (limit::ARGUMENTS_MAX, process.arguments_length),
+        (usize::MAX, process.environment_length),
+    ];
+    let mut scrubbed = record.to_vec();
+    let mut rest = scrubbed.get_mut(size_of::<ProcessRecord>()..)?;
+    for (size, valid) in areas {
+        let (area, behind) = rest.split_at_mut(size.min(rest.len()));
+        if let Some(stale) = area.get_mut(usize::from(valid)..) {
+            stale.fill(0);
+        }
+        rest = behind;
+    }
+    Some(scrubbed)
 }
 
 /// Reads a recording: an iterator of frames that ends at the first error.
@@ -301,6 +331,21 @@ mod tests {
             Frame::NotTasks(3),
         ];
         (header, frames, std::fs::read(path).unwrap())
+    }
+
+    #[test]
+    fn an_exec_record_is_written_without_what_stands_behind_its_texts() {
+        let mut record = vec![0x55; 64 + limit::FILENAME_MAX + limit::ARGUMENTS_MAX + limit::ENVIRONMENT_MAX];
+        record[..2].copy_from_slice(&kind::EXEC.to_ne_bytes());
+        record[56..58].copy_from_slice(&3_u16.to_ne_bytes());
+        record[58..60].copy_from_slice(&5_u16.to_ne_bytes());
+        record[60..62].copy_from_slice(&7_u16.to_ne_bytes());
+        let scrubbed = scrubbed(&record).unwrap();
+        assert_eq!(scrubbed.len(), record.len());
+        assert_eq!(scrubbed[64..].iter().filter(|byte| **byte == 0x55).count(), 3 + 5 + 7);
+        assert!(engine::event::Event::decode(&scrubbed).is_ok());
+        record[..2].copy_from_slice(&kind::DATA.to_ne_bytes());
+        assert_eq!(super::scrubbed(&record), None);
     }
 
     #[test]

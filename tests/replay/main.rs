@@ -21,6 +21,7 @@ fn captures() -> Vec<(PathBuf, Records)> {
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "records"))
         .collect();
+    assert!(!paths.is_empty(), "there are no captures");
     paths.sort();
     paths.into_iter().map(|path| (path.clone(), read(&path))).collect()
 }
@@ -67,8 +68,13 @@ fn a_lost_record_makes_no_span_that_was_not_there() {
             let (seen, rest) = outcome.accounting.sides();
             assert_eq!(seen, rest, "{}, {how}", path.display());
             let mut left = before.clone();
-            for span in outcome.spans.iter().map(identity) {
-                let at = left.iter().position(|known| *known == span);
+            for span in &outcome.spans {
+                // A target whose rest was lost is cut and marked: it stands for one that starts so.
+                let cut =
+                    span.attributes.iter().any(|attribute| attribute.key == "spandrel.target_truncated");
+                let span = identity(span);
+                let start = span.trim_end_matches("\")");
+                let at = left.iter().position(|known| *known == span || cut && known.starts_with(start));
                 left.swap_remove(at.unwrap_or_else(|| panic!("{}, {how}: {span} is new", path.display())));
             }
         }

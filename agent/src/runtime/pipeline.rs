@@ -108,7 +108,10 @@ impl Pipeline {
             Event::Exec(exec) => {
                 let change = self.processes.on_exec(exec);
                 self.apply(change, now);
-                self.give(record, now);
+                // A recording is not to say what others on the machine do.
+                if self.processes.decision(exec.process.tgid) != Decision::Skip {
+                    self.give(record, now);
+                }
                 self.tell_tasks(exec.process.tgid);
             }
             Event::Fork(process) => {
@@ -122,9 +125,12 @@ impl Pipeline {
                 self.tell_tasks(process.tgid);
             }
             Event::Exit(process) => {
+                let traced = self.processes.decision(process.tgid) == Decision::Trace;
                 self.processes.on_exit(process);
                 self.held.take(process.tgid);
-                self.give(record, now);
+                if traced {
+                    self.give(record, now);
+                }
             }
             Event::IoUring(process) => self.processes.on_io_uring(process),
             Event::Open(open) => {
