@@ -43,7 +43,7 @@ pub(crate) fn find_sock(sk: u64) -> Option<*mut Connection> {
 #[inline(always)]
 pub(crate) fn forget(sk: u64) {
     // Fails only if another processor was faster.
-    let _ = CONNECTIONS.remove(sk);
+    CONNECTIONS.remove(sk).ok();
 }
 
 /// Stores a connection whose opening was seen.
@@ -102,11 +102,11 @@ pub(crate) fn any_unix() -> bool {
 
 #[inline(always)]
 fn store(socket: &Socket, role: u8, flags: u16) -> Result<*mut Connection, ProbeError> {
-    if socket.family == AF_UNIX {
-        if let Some(seen) = UNIX_SEEN.get_ptr_mut(0) {
-            // SAFETY: an aligned number in a map that only ever becomes 1.
-            unsafe { seen.write_volatile(1) };
-        }
+    if socket.family == AF_UNIX
+        && let Some(seen) = UNIX_SEEN.get_ptr_mut(0)
+    {
+        // SAFETY: an aligned number in a map that only ever becomes 1.
+        unsafe { seen.write_volatile(1) };
     }
     // An entry that is there is of a socket that is gone, whose end was not seen: its memory is this one's now.
     if let Some(old) = find_sock(socket.sk) {
@@ -254,12 +254,13 @@ pub(crate) fn give_up(call: &Call, thread: Thread) {
 /// At the exit of a call that moved nothing: takes back what [`mark`] counted.
 #[inline(always)]
 pub(crate) fn unmark(call: &Call) {
-    if counted(call) && call.flags & inflight::flag::MARKED != 0 {
-        if let Some(connection) = find(call.sk, call.inode) {
-            // SAFETY: see `find`.
-            let half = half(unsafe { &mut *connection }, call.direction);
-            add32(&raw mut half.active, u32::MAX);
-        }
+    if counted(call)
+        && call.flags & inflight::flag::MARKED != 0
+        && let Some(connection) = find(call.sk, call.inode)
+    {
+        // SAFETY: see `find`.
+        let half = half(unsafe { &mut *connection }, call.direction);
+        add32(&raw mut half.active, u32::MAX);
     }
 }
 

@@ -83,14 +83,9 @@ const WHOLE: u64 = 2;
 /// Makes the records of the call in [`walk`], which moved `moved` bytes, of which the first `copyable` can be copied.
 #[inline(always)]
 pub(crate) fn records(thread: Thread, moved: u32, copyable: u32) {
-    match begin(thread.key(), u64::from(moved), u64::from(copyable)) {
-        DONE => return,
-        WHOLE => {
-            if whole() != DONE {
-                return;
-            }
-        }
-        _ => {}
+    let answer = begin(thread.key(), u64::from(moved), u64::from(copyable));
+    if answer == DONE || answer == WHOLE && whole() != DONE {
+        return;
     }
     let mut index = 0;
     while index < STEPS {

@@ -34,7 +34,7 @@ pub(crate) struct Call {
     pub(crate) direction: u8,
 }
 
-const _: () = assert!(size_of::<Call>() % 8 == 0 && align_of::<Call>() == 8);
+const _: () = assert!(size_of::<Call>().is_multiple_of(8) && align_of::<Call>() == 8);
 
 pub(crate) mod flag {
     /// `mark` is valid.
@@ -121,7 +121,7 @@ pub(crate) fn exit(thread: Thread, kind: u8, call: &mut Call) -> bool {
 #[inline(always)]
 pub(crate) fn forget(thread: Thread) {
     // Most threads never used a socket.
-    let _ = CALLS.remove(thread.key());
+    CALLS.remove(thread.key()).ok();
 }
 
 /// Whether an exit without a seen entry is to be followed.

@@ -214,7 +214,7 @@ fn try_recover(number: u64) -> Result<bool, ProbeError> {
 /// A call that moved nothing: the end of the stream, an error, or a restart.
 #[inline(always)]
 fn nothing_moved(call: &Call, thread: Thread, returned: i64) {
-    let restart = returned <= ERESTARTSYS && returned >= ERESTART_LAST;
+    let restart = (ERESTART_LAST..=ERESTARTSYS).contains(&returned);
     if returned == EAGAIN || returned == EINTR || restart {
         return;
     }
