@@ -2,7 +2,12 @@
 
 mod run;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -110,12 +115,37 @@ fn replay(command: &cli::Replay) -> Result<u8> {
     let clock = Arc::new(Clock::fixed(recording.header().clock_offset));
     let exports = Exports::start(&destinations(&config, &["console"])?, clock)?;
     let engine = engine::Config { telemetry_ingest: ingest(&config), ..engine::Config::default() };
-    let (_, failure) = replay::replay(recording, engine, |spans| exports.hand_over(spans))
-        .with_context(|| format!("{path}"))?;
+    let (_, failure) = replay::replay(recording, engine, |spans| {
+        exports.hand_over(spans);
+        wait_for_room(&exports);
+    })
+    .with_context(|| format!("{path}"))?;
     exports.flush(Instant::now() + FLUSH_MAX);
-    match failure {
-        None => Ok(0),
-        Some(error) => bail!("{path}: {error}; the spans up to there were exported"),
+    if let Some(error) = failure {
+        bail!("{path}: {error}; the spans up to there were exported");
+    }
+    for (name, counts) in exports.counts() {
+        let dropped = counts.dropped_total();
+        if dropped > 0 {
+            bail!("{path}: the destination {name} did not take {dropped} of {} spans", counts.handed_in);
+        }
+    }
+    Ok(0)
+}
+
+/// A recording is read faster than any destination takes spans: waits while a queue is filling, unless nothing leaves it.
+fn wait_for_room(exports: &Exports) {
+    const FULL_ENOUGH: u64 = 4096;
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let left = || exports.counts().map(|(_, counts)| counts.queued).max().unwrap_or_default();
+    let (mut before, mut since) = (left(), Instant::now());
+    while before > FULL_ENOUGH && since.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(1));
+        let now = left();
+        if now < before {
+            since = Instant::now();
+        }
+        before = now;
     }
 }
 

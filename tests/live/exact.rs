@@ -25,7 +25,7 @@ fn twenty_thousand_requests_over_as_many_connections_are_as_many_spans() {
 fn exact(reconnect: bool) {
     let _machine = live!();
     let server = nginx(Family::Tcp);
-    let agent = Agent::start(&Options::only([&server.process]));
+    let agent = Agent::start(&Options { recorded: true, ..Options::only([&server.process]) });
     let token = token();
     let load = Load {
         requests: REQUESTS,

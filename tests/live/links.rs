@@ -35,7 +35,7 @@ fn own_calls(language: Language) {
     let _machine = live!();
     let back = application(Language::Go, Family::Tcp, "back");
     let front = application(language, Family::Tcp, "front");
-    let agent = Agent::start(&Options::only([&front.process, &back.process]));
+    let agent = Agent::start(&Options { recorded: true, ..Options::only([&front.process, &back.process]) });
     let token = token();
     let call = back.call(&format!("/leaf/{token}/{{n}}"));
     let load = Load {
@@ -106,7 +106,7 @@ fn through(kind: Proxy, traced: bool) {
     a.wait_for("ready", LONG);
     let mut selected = vec![&a, &c.process];
     selected.extend(traced.then_some(&middle.process));
-    let agent = Agent::start(&Options::only(selected));
+    let agent = Agent::start(&Options { recorded: true, ..Options::only(selected) });
     a.write(b"\n");
     let status = a.wait(LONG * 6);
     assert!(status.success(), "{}\n{}", a.log(), middle.process.log());

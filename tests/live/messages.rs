@@ -20,7 +20,7 @@ struct Case {
 
 impl Case {
     fn start(server: Server) -> Self {
-        let agent = Agent::start(&Options::only([&server.process]));
+        let agent = Agent::start(&Options { recorded: true, ..Options::only([&server.process]) });
         Self { token: token(), server, agent }
     }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     TempDir,
-    process::Process,
+    process::{Process, output},
     span::{Span, from_json_lines},
     target_directory,
     wait::{LONG, poll},
@@ -52,6 +52,8 @@ pub struct Options {
     pub exclude: Vec<String>,
     /// Exports besides the JSON lines that the harness reads.
     pub exports: Vec<String>,
+    /// Records as well, and expects the same spans of a replay at the end.
+    pub recorded: bool,
     pub environment: Vec<(String, String)>,
 }
 
@@ -116,7 +118,12 @@ impl Agent {
     fn start_with(options: &Options, spans: bool) -> Self {
         let directory = TempDir::new();
         let mut command = Command::new(options.binary.clone().unwrap_or_else(binary));
-        command.arg("agent").arg("--config").arg(directory.write("spandrel.yaml", &options.config()));
+        if options.recorded {
+            command.arg("record").arg(directory.path().join(RECORDING));
+        } else {
+            command.arg("agent");
+        }
+        command.arg("--config").arg(directory.write("spandrel.yaml", &options.config()));
         let json = spans.then(|| format!("json={}", directory.path().join("spans.jsonl").display()));
         for export in options.exports.iter().chain(&json) {
             command.arg("--export").arg(export);
@@ -169,7 +176,24 @@ impl Agent {
             let ended = self.process.try_wait().is_some();
             (ended || self.read().spans.iter().filter(|span| such(span)).count() >= expected).then_some(())
         });
+        let recording = self.directory.path().join(RECORDING);
+        let directory = TempDir::new();
+        let kept = directory.path().join(RECORDING);
+        // Stopping removes the agent's own directory.
+        let recorded = fs::rename(&recording, &kept).is_ok();
         let mut finished = self.stop();
+        if recorded {
+            let replayed = comparable(replay(&kept));
+            let live = comparable(finished.all.clone());
+            assert!(
+                replayed == live,
+                "{} spans live, {} replayed\nonly live:\n{}only replayed:\n{}",
+                live.len(),
+                replayed.len(),
+                brief(&without(&live, &replayed)),
+                brief(&without(&replayed, &live))
+            );
+        }
         finished.spans.retain(such);
         assert!(
             finished.spans.len() == expected,
@@ -243,6 +267,37 @@ pub fn assert_accounted(counters: &Value) {
             engine + exporter
         );
     }
+}
+
+/// The recording in the directory of an agent.
+const RECORDING: &str = "case.records";
+
+/// The spans that `spandrel replay` makes of a recording.
+pub fn replay(recording: &Path) -> Vec<Span> {
+    let directory = TempDir::new();
+    let spans = directory.path().join("replayed.jsonl");
+    let mut replay = Command::new(binary());
+    replay.arg("replay").arg(recording).arg("--export").arg(format!("json={}", spans.display()));
+    output("spandrel replay", &mut replay);
+    from_json_lines(&fs::read_to_string(&spans).unwrap_or_default())
+}
+
+/// Spans in the order of their ids, which are the same in a replay, and so are durations; the offset to wall time was
+/// measured once for a recording, and each second beside it.
+pub fn comparable(mut spans: Vec<Span>) -> Vec<Span> {
+    for span in &mut spans {
+        (span.start, span.end) = (0, span.end - span.start);
+    }
+    spans.sort_by(|one, other| one.span.cmp(&other.span));
+    spans
+}
+
+fn without(spans: &[Span], others: &[Span]) -> Vec<Span> {
+    spans
+        .iter()
+        .filter(|span| others.binary_search_by(|other| other.span.cmp(&span.span)).is_err())
+        .cloned()
+        .collect()
 }
 
 /// The spans of one `spandrel run`, and how the command ended.
