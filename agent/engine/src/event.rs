@@ -256,8 +256,16 @@ fn endpoint(family: u16, address: &[u8; 16], port: u16, path: &[u8]) -> Result<E
         }
         // An IPv4 peer of a dual-stack socket is that IPv4 peer (RFC 4291, 2.5.5.2).
         AF_INET6 => Ok(Endpoint::Ip(SocketAddr::new(Ipv6Addr::from(*address).to_canonical(), port))),
-        AF_UNIX => Ok(Endpoint::Unix(path.into())),
+        AF_UNIX => Ok(Endpoint::Unix(unix_address(path).into())),
         other => Err(DecodeError::Value { field: "family", value: u64::from(other) }),
+    }
+}
+
+/// The address without the NUL that the kernel counts in a path; an abstract name is taken as it is (unix(7)).
+fn unix_address(path: &[u8]) -> &[u8] {
+    match path.split(|byte| *byte == 0).next() {
+        Some(name) if !name.is_empty() => name,
+        _ => path,
     }
 }
 
@@ -346,4 +354,17 @@ fn decode_exec<'a>(record: &ProcessRecord, payload: &'a [u8]) -> Result<Exec<'a>
     let arguments = arguments.get(..usize::from(record.arguments_length)).ok_or(short)?;
     let environment = environment.get(..usize::from(record.environment_length)).ok_or(short)?;
     Ok(Exec { process: decode_process(record), filename, arguments, environment })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unix_path_ends_before_its_nul_and_an_abstract_name_keeps_its_own() {
+        assert_eq!(unix_address(b"/run/app.sock\0"), b"/run/app.sock");
+        assert_eq!(unix_address(b"/run/app.sock"), b"/run/app.sock");
+        assert_eq!(unix_address(b"\0abstract\0name"), b"\0abstract\0name");
+        assert_eq!(unix_address(b""), b"");
+    }
 }
