@@ -56,11 +56,14 @@ pub struct Probes {
     counters: PerCpuArray<aya::maps::MapData, u64>,
     control: Array<aya::maps::MapData, u32>,
     blocked: HashMap<aya::maps::MapData, u64, u8>,
+    /// Calls in flight by thread. Their layout is the kernel side's own; only the keys are looked at.
+    calls: HashMap<aya::maps::MapData, u64, [u64; 6]>,
     /// Threads may still be in calls that entered before the probes were attached.
     settling: bool,
     only_told: bool,
     /// Connections that fit into the table.
     connections_max: usize,
+    calls_max: usize,
 }
 
 /// A connection in the kernel side's table, as bytes.
@@ -144,8 +147,10 @@ impl Probes {
             counters: PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?)?,
             control: Array::try_from(take(&mut ebpf, "CONTROL")?)?,
             blocked: HashMap::try_from(take(&mut ebpf, "BLOCKED")?)?,
+            calls: HashMap::try_from(take(&mut ebpf, "CALLS")?)?,
             settling: false,
             only_told: options.only_told,
+            calls_max: options.calls as usize,
             connections_max: options.connections as usize,
             ebpf,
         };
@@ -259,6 +264,16 @@ impl Probes {
         }
         self.check(&all)?;
         Ok(unix)
+    }
+
+    /// Removes the entries of threads whose end was not seen from the table of calls.
+    pub fn sweep_calls(&mut self) {
+        // Collected first, as above.
+        let threads: Vec<u64> = self.calls.keys().take(self.calls_max).map_while(Result::ok).collect();
+        for thread in threads.into_iter().filter(|thread| !attach::is_alive(*thread)) {
+            // It may have been removed by now.
+            self.calls.remove(&thread).ok();
+        }
     }
 
     /// The kernel side's counters, summed over processors.

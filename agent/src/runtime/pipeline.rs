@@ -248,6 +248,7 @@ impl Pipeline {
             if let Some(unix) = self.failures.note("sweeping the connections", swept) {
                 self.unix = unix.into_iter().take(UNIX_MAX).collect();
             }
+            self.probes.sweep_calls();
             for tgid in self.processes.sweep(now) {
                 self.probes.forget(tgid);
                 self.recorded.remove(&tgid);
