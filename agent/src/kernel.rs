@@ -186,12 +186,7 @@ impl Probes {
             return Ok(());
         }
         if gone {
-            // A walk starts again when the key it stands on is deleted: the keys are collected first.
-            let threads: Vec<u64> = self.blocked.keys().take(BLOCKED_MAX).map_while(Result::ok).collect();
-            for thread in threads.into_iter().filter(|thread| !attach::is_alive(*thread)) {
-                // It may have come back before it ended.
-                self.blocked.remove(&thread).ok();
-            }
+            remove_ended(&mut self.blocked, BLOCKED_MAX);
         }
         if self.blocked.keys().next().is_none() {
             self.control.set(0, &recover::NONE, 0)?;
@@ -268,12 +263,7 @@ impl Probes {
 
     /// Removes the entries of threads whose end was not seen from the table of calls.
     pub fn sweep_calls(&mut self) {
-        // Collected first, as above.
-        let threads: Vec<u64> = self.calls.keys().take(self.calls_max).map_while(Result::ok).collect();
-        for thread in threads.into_iter().filter(|thread| !attach::is_alive(*thread)) {
-            // It may have been removed by now.
-            self.calls.remove(&thread).ok();
-        }
+        remove_ended(&mut self.calls, self.calls_max);
     }
 
     /// The kernel side's counters, summed over processors.
@@ -322,6 +312,16 @@ impl Probes {
     fn program_order(&self) -> Result<&RawTracePoint> {
         let program = self.ebpf.program("order").context("the BPF object has no program `order`")?;
         Ok(program.try_into()?)
+    }
+}
+
+/// Removes the threads that are no more from a table of `max` threads.
+fn remove_ended<V: aya::Pod>(table: &mut HashMap<aya::maps::MapData, u64, V>, max: usize) {
+    // A walk starts again when the key it stands on is deleted: the keys are collected first.
+    let threads: Vec<u64> = table.keys().take(max).map_while(Result::ok).collect();
+    for thread in threads.into_iter().filter(|thread| !attach::is_alive(*thread)) {
+        // It may have come back, or have been removed, by now.
+        table.remove(&thread).ok();
     }
 }
 

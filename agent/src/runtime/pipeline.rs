@@ -103,14 +103,14 @@ impl Pipeline {
     /// Takes a record of the ring.
     pub(super) fn record(&mut self, record: &[u8], now: Time) {
         // What cannot be decoded is counted by the engine.
-        let Ok(event) = Event::decode(record) else { return self.give(record, now) };
+        let Ok(event) = Event::decode(record) else { return self.give_undecoded(record, now) };
         match &event {
             Event::Exec(exec) => {
                 let change = self.processes.on_exec(exec);
                 self.apply(change, now);
                 // A recording is not to say what others on the machine do.
                 if self.processes.decision(exec.process.tgid) != Decision::Skip {
-                    self.give(record, now);
+                    self.give(record, &event, now);
                 }
                 self.tell_tasks(exec.process.tgid);
             }
@@ -129,7 +129,7 @@ impl Pipeline {
                 self.processes.on_exit(process);
                 self.held.take(process.tgid);
                 if traced {
-                    self.give(record, now);
+                    self.give(record, &event, now);
                 }
             }
             Event::IoUring(process) => self.processes.on_io_uring(process),
@@ -138,16 +138,16 @@ impl Pipeline {
                     self.unix.insert(open.conn);
                 }
                 if open.tgid == std::process::id() {
-                    return self.give(record, now);
+                    return self.give(record, &event, now);
                 }
                 if let (Role::Accepted, Endpoint::Ip(address)) = (open.role, &open.local) {
                     let change = self.processes.on_accept(open.tgid, address.port());
                     self.apply(change, now);
                 }
-                self.admit(open.tgid, open.time, open.conn, record, now);
+                self.admit(open.tgid, open.time, open.conn, record, &event, now);
             }
             Event::Data(data) => {
-                self.admit(data.call.task.tgid, data.call.exit, data.conn, record, now);
+                self.admit(data.call.task.tgid, data.call.exit, data.conn, record, &event, now);
             }
             Event::End(end) => {
                 if end.direction.is_none() && !matches!(end.how, How::CallFailed(_)) {
@@ -155,16 +155,24 @@ impl Pipeline {
                 }
                 match self.held.holder(end.conn) {
                     Some(tgid) => self.held.push(tgid, end.conn, record),
-                    None => self.give(record, now),
+                    None => self.give(record, &event, now),
                 }
             }
         }
     }
 
     /// Gives a record of a connection to the engine, if its process is traced.
-    fn admit(&mut self, tgid: u32, time: Time, conn: ConnectionId, record: &[u8], now: Time) {
+    fn admit(
+        &mut self,
+        tgid: u32,
+        time: Time,
+        conn: ConnectionId,
+        record: &[u8],
+        event: &Event<'_>,
+        now: Time,
+    ) {
         match self.processes.decision(tgid) {
-            Decision::Trace => self.give(record, now),
+            Decision::Trace => self.give(record, event, now),
             Decision::Skip => {
                 // It sends records because the kernel side was not told, or forgot.
                 self.decide(Change { tgid, decision: Decision::Skip }, Existing::Update);
@@ -173,7 +181,7 @@ impl Pipeline {
                 let change = self.processes.on_unannounced(tgid, time);
                 self.apply(change, now);
                 match self.processes.decision(tgid) {
-                    Decision::Trace => self.give(record, now),
+                    Decision::Trace => self.give(record, event, now),
                     Decision::Skip => {}
                     Decision::Undecided => self.held.push(tgid, conn, record),
                 }
@@ -181,7 +189,14 @@ impl Pipeline {
         }
     }
 
-    fn give(&mut self, record: &[u8], now: Time) {
+    /// Gives a record to the recording, and its event, which is decoded once, to the engine.
+    fn give(&mut self, record: &[u8], event: &Event<'_>, now: Time) {
+        self.write(|recording| recording.record(record));
+        self.engine.handle_event(event, now);
+    }
+
+    /// The same for a record that was held as bytes, or that cannot be decoded.
+    fn give_undecoded(&mut self, record: &[u8], now: Time) {
         self.write(|recording| recording.record(record));
         self.engine.handle_record(record, now);
     }
@@ -197,7 +212,7 @@ impl Pipeline {
             }
             Decision::Trace => {
                 for record in self.held.take(change.tgid) {
-                    self.give(&record, now);
+                    self.give_undecoded(&record, now);
                 }
             }
         }
