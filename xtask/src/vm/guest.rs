@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Read,
     path::Path,
-    process::{Child, ChildStdout, Stdio},
+    process::{Child, ChildStdout, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -13,26 +13,57 @@ use anyhow::{Context, Result, bail};
 use super::{Job, initramfs, kernel::Kernel};
 use crate::exec;
 
+/// How often a kernel is booted that ends before it could start the job. Emulated kernels do now and then
+/// (timer calibration on a busy host), and that says nothing about the job.
+const BOOTS: usize = 3;
+
+/// Lines of the kernel's messages in an error.
+const LAST_MESSAGES: usize = 30;
+
+/// A panic ends QEMU. The check whether the timer interrupt works counts ticks against a delay loop, which a busy
+/// host that emulates both fails; what QEMU emulates needs no check.
+const APPEND: &str = "console=ttyS0 panic=-1 oops=panic no_timer_check quiet loglevel=5 net.ifnames=0";
+
+/// What the guest writes before it starts the job, and what before the job's exit status.
+pub(super) const STARTED: &str = "started";
+pub(super) const EXIT: &str = "exit ";
+
 /// Boots the kernel, runs the job, and returns the job's exit status.
 pub(crate) fn run(kernel: &Kernel, job: &Job, timeout: Duration) -> Result<u8> {
-    Ok(boot(kernel, job, timeout, Stdio::inherit())?.0)
+    Ok(boot(kernel, job, timeout, Stdio::inherit)?.0)
 }
 
 /// Boots the kernel, runs the job, and returns what it wrote.
 pub(crate) fn output(kernel: &Kernel, job: &Job, timeout: Duration) -> Result<String> {
-    Ok(boot(kernel, job, timeout, Stdio::piped())?.1)
+    Ok(boot(kernel, job, timeout, Stdio::piped)?.1)
 }
 
-fn boot(kernel: &Kernel, job: &Job, timeout: Duration, stdout: Stdio) -> Result<(u8, String)> {
+fn boot(kernel: &Kernel, job: &Job, timeout: Duration, stdout: fn() -> Stdio) -> Result<(u8, String)> {
     // Its own, so that guests of one kernel can run side by side.
     let run = kernel.directory.join(format!("run-{}", std::process::id()));
     fs::create_dir_all(&run).with_context(|| format!("cannot create {}", run.display()))?;
-    let result = boot_in(&run, kernel, job, timeout, stdout);
+    let mut result = boot_in(&run, kernel, job, timeout, stdout());
+    for _ in 1..BOOTS {
+        let Ok(Ended { code: None, started: false, what, .. }) = &result else { break };
+        eprintln!("warning: the job was not started, boots again: {what}");
+        result = boot_in(&run, kernel, job, timeout, stdout());
+    }
     fs::remove_dir_all(&run).with_context(|| format!("cannot remove {}", run.display()))?;
-    result
+    let Ended { code, what, written, .. } = result?;
+    Ok((code.with_context(|| what)?, written))
 }
 
-fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, stdout: Stdio) -> Result<(u8, String)> {
+/// How a run of QEMU came to its end.
+struct Ended {
+    /// The job's exit status, if the guest came to write it.
+    code: Option<u8>,
+    started: bool,
+    /// The end in words, for an error.
+    what: String,
+    written: String,
+}
+
+fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, stdout: Stdio) -> Result<Ended> {
     let initramfs = run.join("initramfs.cpio");
     let status = run.join("status");
     let messages = kernel.directory.join("messages"); // stays: the first thing to look at
@@ -42,7 +73,7 @@ fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, stdout: St
     qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
     qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"]);
     qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(&initramfs);
-    qemu.args(["-append", "console=ttyS0 panic=-1 oops=panic quiet loglevel=5 net.ifnames=0"]);
+    qemu.args(["-append", APPEND]);
     qemu.args(["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]);
     qemu.arg("-serial").arg(format!("file:{}", messages.display()));
     qemu.args(["-chardev", "stdio,id=output,signal=off", "-serial", "chardev:output"]);
@@ -55,14 +86,26 @@ fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, stdout: St
     let reader = child.stdout.take().map(|stdout| std::thread::spawn(move || read(stdout)));
     let ended = wait(&mut child, timeout)?;
     let written = reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
-    let seen = format!("the kernel's messages are in {}", messages.display());
-    if !ended {
-        bail!("the guest was stopped after {} s; {seen}", timeout.as_secs());
-    }
+    let Some(ended) = ended else {
+        bail!("the guest was stopped after {} s; {}", timeout.as_secs(), last(&messages));
+    };
     let text = fs::read_to_string(&status).with_context(|| format!("cannot read {}", status.display()))?;
-    let code = text.trim().strip_prefix("exit ").and_then(|code| code.parse().ok());
-    let code = code.with_context(|| format!("the guest ended without an exit status; {seen}"))?;
-    Ok((code, written))
+    let code =
+        text.lines().find_map(|line| line.trim().strip_prefix(EXIT)).and_then(|code| code.parse().ok());
+    let started = text.lines().any(|line| line.trim() == STARTED);
+    let what =
+        format!("the guest ended without an exit status of the job (QEMU: {ended}); {}", last(&messages));
+    Ok(Ended { code, started, what, written })
+}
+
+/// The last of the kernel's messages, and where all are.
+fn last(messages: &Path) -> String {
+    let all = fs::read(messages).unwrap_or_default();
+    let all = String::from_utf8_lossy(&all);
+    let lines: Vec<&str> = all.lines().collect();
+    let from = lines.len().saturating_sub(LAST_MESSAGES);
+    let lines = lines.get(from..).unwrap_or_default().join("\n");
+    format!("the kernel's messages are in {}, the last ones:\n{lines}", messages.display())
 }
 
 /// All that the guest wrote, up to its end.
@@ -74,16 +117,16 @@ fn read(mut stdout: ChildStdout) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Waits for the child's end; after the time is up, ends it and says false.
-fn wait(child: &mut Child, timeout: Duration) -> Result<bool> {
+/// Waits for the child's end; after the time is up, ends it and says nothing.
+fn wait(child: &mut Child, timeout: Duration) -> Result<Option<ExitStatus>> {
     let start = Instant::now();
     loop {
-        if child.try_wait().context("cannot wait for QEMU")?.is_some() {
-            return Ok(true);
+        if let Some(status) = child.try_wait().context("cannot wait for QEMU")? {
+            return Ok(Some(status));
         }
         if start.elapsed() >= timeout {
             child.kill().and_then(|()| child.wait()).context("cannot stop QEMU")?;
-            return Ok(false);
+            return Ok(None);
         }
         std::thread::sleep(Duration::from_millis(50));
     }

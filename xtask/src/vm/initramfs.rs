@@ -8,7 +8,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Job, kernel::Kernel};
+use super::{
+    Job,
+    guest::{EXIT, STARTED},
+    kernel::Kernel,
+};
 use crate::exec;
 
 /// What it takes to see a 9p share over PCI and to lay a writable layer on top.
@@ -47,10 +51,12 @@ fn script(kernel: &Kernel, job: &Job) -> String {
         text.push_str(&format!("export {name}={}\n", exec::quote(value.as_ref())));
     }
     let words: Vec<String> = job.command.iter().map(|word| exec::quote(word.as_ref())).collect();
+    text.push_str(&format!("echo {STARTED} >/dev/ttyS2\n"));
     // In a process of its own: what it starts and leaves behind becomes a child of the first process, as on any system.
     text.push_str(&format!("{} </dev/null >/dev/ttyS1 2>&1\n", words.join(" ")));
     // The last word needs no file: the tree may be gone while the power goes off.
-    text.push_str("echo \"exit $?\" >/dev/ttyS2\nexec 2>/dev/null\necho o >/proc/sysrq-trigger\nread forever </dev/ttyS2\n");
+    text.push_str(&format!("echo \"{EXIT}$?\" >/dev/ttyS2\n"));
+    text.push_str("exec 2>/dev/null\necho o >/proc/sysrq-trigger\nread forever </dev/ttyS2\n");
     text
 }
 
