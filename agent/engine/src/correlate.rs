@@ -39,6 +39,7 @@ use crate::{
     exchange::{Exchange, Fate, Key, Owner, Phase, Socket, Table},
     id::Ids,
     limit,
+    policy::Policies,
     span::{Span, SpanLink},
 };
 
@@ -62,6 +63,7 @@ pub(crate) struct Correlator {
     /// these ids, so their hash has to be one that cannot be foreseen.
     carriers: HashMap<(u32, Context), SmallVec<[Key<Exchange>; 1]>>,
     ids: Ids,
+    pub(crate) policies: Policies,
     deadlines: Deadlines<Wake>,
     /// Exchanges for which something changed.
     changed: Vec<Key<Exchange>>,
@@ -74,6 +76,7 @@ impl Correlator {
     pub(crate) fn new(config: Config) -> Self {
         Self {
             ids: Ids::new(config.seed),
+            policies: Policies::default(),
             config,
             counters: Counters::default(),
             accounting: Accounting::default(),

@@ -1,5 +1,7 @@
 //! The engine: its stages put together.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 use crate::{
@@ -11,6 +13,7 @@ use crate::{
     event::{ConnectionId, Data, Direction, End, Event, Open, Role, Time},
     exchange::{Key, Socket},
     limit,
+    policy::Policy,
     protocol::{Side, Unseen},
     span::Span,
 };
@@ -59,7 +62,10 @@ impl Engine {
             Event::Data(data) => self.data(data, now),
             Event::End(end) => self.end(end, now),
             Event::Exec(exec) => self.correlator.process_changed(exec.process.tgid),
-            Event::Exit(process) => self.correlator.process_changed(process.tgid),
+            Event::Exit(process) => {
+                self.correlator.process_changed(process.tgid);
+                self.correlator.policies.set(process.tgid, None);
+            }
             Event::Fork(_) | Event::Seen(_) | Event::IoUring(_) => {}
         }
     }
@@ -107,6 +113,16 @@ impl Engine {
     /// the reader rule is not for it, until it starts another image.
     pub fn thread_is_not_task(&mut self, tgid: u32) {
         self.correlator.thread_is_not_task(tgid);
+    }
+
+    /// What holds for exchanges of every process that has no policy of its own.
+    pub fn set_default_policy(&mut self, policy: Arc<Policy>) {
+        self.correlator.policies.default = policy;
+    }
+
+    /// What holds for exchanges of this process from now on, until it ends; `None`: the default.
+    pub fn set_policy(&mut self, tgid: u32, policy: Option<Arc<Policy>>) {
+        self.correlator.policies.set(tgid, policy);
     }
 
     pub fn counters(&self) -> &Counters {

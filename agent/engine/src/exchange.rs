@@ -26,6 +26,7 @@ pub(crate) use self::{
 use crate::{
     correlate::header::Header,
     event::{Call, Task, Time},
+    policy::Policy,
     protocol::{Ending, Side},
     span::{Parent, SpanId, SpanLink, TraceId},
 };
@@ -86,6 +87,8 @@ pub(crate) struct Exchange {
     pub(crate) tgid: u32,
     pub(crate) phase: Phase,
     pub(crate) span_id: SpanId,
+    /// That of its process when it started.
+    pub(crate) policy: Arc<Policy>,
     /// The call that moved the first byte.
     pub(crate) first: Call,
     pub(crate) head: Option<Head>,
@@ -124,7 +127,14 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn new(socket: Key<Socket>, side: Side, position: u64, call: &Call, span_id: SpanId) -> Self {
+    pub(crate) fn new(
+        socket: Key<Socket>,
+        side: Side,
+        position: u64,
+        call: &Call,
+        span_id: SpanId,
+        policy: Arc<Policy>,
+    ) -> Self {
         Self {
             socket,
             side,
@@ -132,6 +142,7 @@ impl Exchange {
             tgid: call.task.tgid,
             phase: Phase::Open,
             span_id,
+            policy,
             first: *call,
             head: None,
             header: None,

@@ -1,5 +1,7 @@
 //! Builds the exchanges of one connection from what its protocol tells, and links them as they grow.
 
+use std::sync::Arc;
+
 use super::{Correlator, header};
 use crate::{
     Order, TelemetryIngest,
@@ -132,7 +134,8 @@ impl Correlator {
         }
         self.accounting.open = self.accounting.open.saturating_add(1);
         let span_id = self.ids.span();
-        let key = self.exchanges.insert(Exchange::new(socket_key, side, position, call, span_id));
+        let policy = Arc::clone(self.policies.of(call.task.tgid));
+        let key = self.exchanges.insert(Exchange::new(socket_key, side, position, call, span_id, policy));
         if let Some(socket) = self.sockets.get_mut(socket_key) {
             socket.open.push((number, key));
             socket.held = socket.held.saturating_add(1);

@@ -56,6 +56,7 @@ pub(crate) fn span(
     if let Some(parent) = trace.parent {
         list.text(names::LINK_METHOD, parent.method.as_str());
     }
+    list.0.extend(exchange.policy.attributes.iter().cloned());
     Span {
         trace_id: trace.trace_id,
         span_id: exchange.span_id,
