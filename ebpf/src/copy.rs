@@ -32,6 +32,8 @@ use crate::{
 const PIECE: u32 = limit::PIECE_MAX as u32;
 /// Vector elements walked, pieces submitted in between included. The rest of a call is a gap.
 const STEPS: usize = 96;
+/// Elements of a short vector, which is read at once.
+const FEW: usize = 4;
 /// Offset of the vector in `struct user_msghdr` (include/linux/socket.h).
 const MSGHDR_IOV: u64 = 16;
 
@@ -42,6 +44,8 @@ pub(crate) struct Walk {
     /// Address of the next element of the vector, and how many are left.
     next: u64,
     left: u64,
+    /// A short vector: addresses and lengths.
+    vector: [[u64; 2]; FEW],
     /// The current element's bytes that are not yet taken.
     base: u64,
     length: u64,
@@ -74,17 +78,19 @@ const REFUSED: u32 = 0;
 const ADMITTED: u32 = 1;
 const TO_BE_JUDGED: u32 = 2;
 
-/// Answers of [`begin`], [`whole`] and [`step`].
+/// Answers of [`begin`], [`whole`], [`short`] and [`step`].
 const CONTINUE: u64 = 0;
 const DONE: u64 = 1;
 /// Everything lies in one buffer and fits one piece: what nearly every call is like.
 const WHOLE: u64 = 2;
+/// Everything lies in the buffers of a short vector and fits one piece: most of the others.
+const SHORT: u64 = 3;
 
 /// Makes the records of the call in [`walk`], which moved `moved` bytes, of which the first `copyable` can be copied.
 #[inline(always)]
 pub(crate) fn records(thread: Thread, moved: u32, copyable: u32) {
     let answer = begin(thread.key(), u64::from(moved), u64::from(copyable));
-    if answer == DONE || answer == WHOLE && whole() != DONE {
+    if answer == DONE || answer == WHOLE && whole() != DONE || answer == SHORT && short() != DONE {
         return;
     }
     let mut index = 0;
@@ -184,8 +190,60 @@ fn try_begin(thread: u64, moved: u32, copyable: u32) -> Result<u64, ProbeError> 
     }
     walk.status = ADMITTED;
     output::announce(connection, walk.call.sk, walk.call.protocol, thread);
-    let whole = walk.length == u64::from(moved) && offset == 0 && moved <= PIECE && moved <= allowance;
-    Ok(if whole { WHOLE } else { CONTINUE })
+    if offset != 0 || moved > PIECE || moved > allowance {
+        return Ok(CONTINUE);
+    }
+    if walk.length == u64::from(moved) {
+        return Ok(WHOLE);
+    }
+    Ok(if walk.left <= FEW as u64 && walk.left > 0 { SHORT } else { CONTINUE })
+}
+
+/// Copies and submits a call that is [`SHORT`]: with one read for the vector and no state between its elements. The
+/// answer is [`DONE`] if its memory cannot be read or holds less: the slow path then starts anew and says so.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn short() -> u64 {
+    let (Ok(walk), Ok(scratch)) = (walk(), output::scratch()) else { return CONTINUE };
+    // SAFETY: this processor's own state.
+    let walk = unsafe { &mut *walk };
+    let elements = at_most(walk.left as u32, FEW as u32);
+    // SAFETY: at most FEW elements.
+    let read =
+        unsafe { bpf_probe_read_user((&raw mut walk.vector).cast(), elements * 16, walk.next as *const _) };
+    if read != 0 {
+        return DONE;
+    }
+    let mut filled = 0;
+    let mut rest = walk.bytes;
+    let mut index = 0;
+    while index < FEW {
+        if rest == 0 || index as u32 >= elements {
+            break;
+        }
+        let [base, length] = walk.vector[index];
+        let length = if length < u64::from(rest) { length as u32 } else { rest };
+        if length != 0 {
+            let target = at_most(filled, PIECE);
+            let bounded = at_most(length, PIECE);
+            // SAFETY: `target` and `bounded` are each at most PIECE, the payload is twice that.
+            let read = unsafe {
+                let target = (&raw mut (*scratch).payload).cast::<u8>().add(target as usize);
+                bpf_probe_read_user(target.cast(), bounded, base as *const _)
+            };
+            if read != 0 {
+                return DONE;
+            }
+            filled += length;
+            rest -= length;
+        }
+        index += 1;
+    }
+    if rest != 0 {
+        return DONE;
+    }
+    output::data(filled, filled);
+    CONTINUE
 }
 
 /// Copies and submits a call that is [`WHOLE`]. The answer is [`DONE`] if its memory cannot be read: the slow path
