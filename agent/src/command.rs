@@ -72,7 +72,6 @@ fn setup(config: &Config, scope: Scope, destinations: Vec<Destination>, record: 
             copy_limit: capture.copy_limit,
             connections: capture.connections,
             calls: capture.calls,
-            processes: capture.processes,
             ring: capture.ring,
             only_told: matches!(scope, Scope::Command),
         },
@@ -154,7 +153,6 @@ fn doctor(command: &cli::Doctor) -> Result<u8> {
         copy_limit: abi::limit::COPY_LIMIT_DEFAULT,
         connections: 1024,
         calls: 1024,
-        processes: 1024,
         ring: 64 * 1024,
         only_told: true,
     };

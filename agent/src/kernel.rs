@@ -8,6 +8,7 @@ pub mod btf;
 pub mod info;
 mod offsets;
 mod order;
+mod processes;
 mod reader;
 mod syscall;
 
@@ -17,7 +18,7 @@ use abi::{Settings, process::decision, settings::recover};
 use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, MapError, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
     programs::{ProgramError, ProgramType, RawTracePoint},
     sys::BpfHelper,
 };
@@ -28,6 +29,10 @@ pub use reader::Reader;
 
 /// The object that `cargo xtask build` made.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/probes.o"));
+
+/// From this size of the ring on, its fill level is looked at once in so many data records (less one, a mask) of a processor.
+const WAKE_SELDOM_RING: u32 = 4 * 1024 * 1024;
+const WAKE_SELDOM: u32 = 15;
 
 /// Threads that fit into the map `BLOCKED`.
 const BLOCKED_MAX: usize = 65_536;
@@ -40,7 +45,6 @@ pub struct Options {
     /// Sizes of the tables.
     pub connections: u32,
     pub calls: u32,
-    pub processes: u32,
     /// Bytes of the ring; a power of two.
     pub ring: u32,
     /// Only the processes that are told ([`Probes::decide`]) and their descendants are traced; a decision
@@ -51,7 +55,7 @@ pub struct Options {
 /// The loaded and attached programs. Dropping detaches them.
 pub struct Probes {
     ebpf: Ebpf,
-    processes: HashMap<aya::maps::MapData, u32, u32>,
+    processes: processes::Processes,
     connections: HashMap<aya::maps::MapData, u64, RawConnection>,
     counters: PerCpuArray<aya::maps::MapData, u64>,
     control: Array<aya::maps::MapData, u32>,
@@ -122,13 +126,15 @@ impl Probes {
                     && supported(BpfHelper::BPF_FUNC_task_pt_regs),
             ),
             wake_mark: options.ring / 4,
+            // A large ring has room for what many calls bring until the next look.
+            wake_mask: if options.ring >= WAKE_SELDOM_RING { WAKE_SELDOM } else { 0 },
             calls: arch::kinds(),
         };
         let mut ebpf = EbpfLoader::new()
             .override_global("SETTINGS", settings.as_bytes(), true)
             .map_max_entries("CONNECTIONS", options.connections)
             .map_max_entries("CALLS", options.calls)
-            .map_max_entries("PROCESSES", options.processes)
+            .map_max_entries("PROCESSES", processes::words())
             .map_max_entries("RECORDS", options.ring)
             .load(OBJECT)
             .context("cannot load the BPF object")?;
@@ -142,7 +148,7 @@ impl Probes {
         }
         let ring = RingBuf::try_from(take(&mut ebpf, "RECORDS")?)?;
         let probes = Self {
-            processes: HashMap::try_from(take(&mut ebpf, "PROCESSES")?)?,
+            processes: processes::Processes::new(&take(&mut ebpf, "PROCESSES")?)?,
             connections: HashMap::try_from(take(&mut ebpf, "CONNECTIONS")?)?,
             counters: PerCpuArray::try_from(take(&mut ebpf, "COUNTERS")?)?,
             control: Array::try_from(take(&mut ebpf, "CONTROL")?)?,
@@ -198,30 +204,18 @@ impl Probes {
     /// Stores a decision about a process. That the entry is, or is not, as `existing` wants it is no error: the
     /// process ended, or the kernel side knows better.
     pub fn decide(&mut self, tgid: u32, decision: u32, existing: Existing) -> Result<()> {
-        const EXISTS: i32 = libc::EEXIST;
-        const MISSING: i32 = libc::ENOENT;
-        let flags = match existing {
-            Existing::Replace => 0,
-            Existing::Keep => 1,   // BPF_NOEXIST
-            Existing::Update => 2, // BPF_EXIST
-        };
-        match self.processes.insert(&tgid, &decision, flags) {
-            Ok(()) => Ok(()),
-            Err(MapError::SyscallError(error))
-                if matches!(error.io_error.raw_os_error(), Some(EXISTS | MISSING)) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(error).with_context(|| {
-                format!("cannot store the decision about process {tgid}: raise `capture.processes`")
-            }),
+        if !self.processes.decide(tgid, decision, existing) {
+            bail!(
+                "cannot store the decision about process {tgid}: /proc/sys/kernel/pid_max was raised since the start; \
+                 restart spandrel"
+            );
         }
+        Ok(())
     }
 
     /// Forgets a process whose end was not seen.
     pub fn forget(&mut self, tgid: u32) {
-        // It may be gone by now.
-        self.processes.remove(&tgid).ok();
+        self.processes.forget(tgid);
     }
 
     /// Passes an order on. An order for a connection that is gone has no effect.

@@ -17,6 +17,17 @@ pub(crate) fn add(id: u32, amount: u64) {
     }
 }
 
+/// Adds one to a counter. The sum on this processor.
+#[inline(always)]
+pub(crate) fn next(id: u32) -> u64 {
+    let Some(value) = COUNTERS.get_ptr_mut(id) else { return 0 };
+    // SAFETY: as above.
+    unsafe {
+        *value = (*value).wrapping_add(1);
+        *value
+    }
+}
+
 /// Turns a hook's error into its counter.
 #[inline(always)]
 pub(crate) fn note(result: Result<(), ProbeError>) {

@@ -1,13 +1,18 @@
 //! Which processes are traced.
 
-use abi::{process::decision, record::kind};
-use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_get_current_pid_tgid, macros::map, maps::HashMap};
+use abi::{
+    process::{decision, table},
+    record::kind,
+};
+use aya_ebpf::{bindings::BPF_F_MMAPABLE, helpers::bpf_get_current_pid_tgid, macros::map, maps::Array};
 
 use crate::{counters, error::ProbeError, output, settings::setting};
 
-/// Decisions by process id. Plain: an evicted decision would make a traced process unknown.
+/// Decisions by process id. An array, because it is looked at in every call of every process: its look-up is a
+/// few instructions in line.
 #[map]
-static PROCESSES: HashMap<u32, u32> = HashMap::with_max_entries(32_768, 0);
+static PROCESSES: Array<[u8; table::IN_WORD as usize]> =
+    Array::with_max_entries(32_768 / table::IN_WORD, BPF_F_MMAPABLE);
 
 /// The current thread: process id and thread id in the initial namespace.
 #[derive(Clone, Copy)]
@@ -30,12 +35,28 @@ impl Thread {
     }
 }
 
+/// The byte of a process; none if its id is beyond what the machine had when the agent started.
+#[inline(always)]
+fn entry(tgid: u32) -> Option<*mut u8> {
+    let word = PROCESSES.get_ptr_mut(tgid / table::IN_WORD)?;
+    // SAFETY: the index is below the length of a word.
+    Some(unsafe { word.cast::<u8>().add((tgid % table::IN_WORD) as usize) })
+}
+
+/// The byte of a process, and its decision if it is known.
+#[inline(always)]
+fn look(tgid: u32) -> (Option<*mut u8>, Option<u32>) {
+    let entry = entry(tgid);
+    // SAFETY: a byte in a map; volatile, because user space writes it.
+    let byte = entry.map_or(table::UNKNOWN, |entry| unsafe { entry.read_volatile() });
+    (entry, if byte == table::UNKNOWN { None } else { Some(u32::from(byte) - 1) })
+}
+
 /// The decision for a process, the default if it is not known.
 #[inline(always)]
 pub(crate) fn decision_of(tgid: u32) -> u32 {
-    // SAFETY: the value is a plain number that is read at once.
-    match unsafe { PROCESSES.get(tgid) } {
-        Some(decision) => *decision,
+    match look(tgid).1 {
+        Some(decision) => decision,
         None => setting!(unknown_process),
     }
 }
@@ -43,29 +64,39 @@ pub(crate) fn decision_of(tgid: u32) -> u32 {
 /// Whether records are made of the current process; an unknown one is announced once.
 #[inline(always)]
 pub(crate) fn admits(thread: Thread) -> bool {
-    // SAFETY: as above.
-    if let Some(found) = unsafe { PROCESSES.get(thread.tgid) } {
-        return *found != decision::SKIP;
+    let (entry, known) = look(thread.tgid);
+    if let Some(known) = known {
+        return known != decision::SKIP;
     }
     let unknown = setting!(unknown_process);
     if unknown == decision::SKIP || thread.tgid == setting!(own_tgid) {
         return false;
     }
-    let key = thread.tgid;
-    if PROCESSES.insert(key, unknown, u64::from(BPF_NOEXIST)).is_ok() {
-        counters::note(output::process(kind::SEEN, thread.tgid, 0));
-    }
+    let Some(entry) = entry else {
+        counters::add(abi::counter::PROCESSES_FULL, 1);
+        return false;
+    };
+    // Two threads may both be the first; a decision that comes between is repeated when more records come.
+    // SAFETY: as above.
+    unsafe { entry.write_volatile(table::byte(unknown)) };
+    counters::note(output::process(kind::SEEN, thread.tgid, 0));
     true
 }
 
 /// Stores a decision.
 #[inline(always)]
 pub(crate) fn decide(tgid: u32, decision: u32) -> Result<(), ProbeError> {
-    PROCESSES.insert(tgid, decision, 0).map_err(|_| ProbeError::ProcessesFull)
+    let entry = entry(tgid).ok_or(ProbeError::ProcessesFull)?;
+    // SAFETY: as above.
+    unsafe { entry.write_volatile(table::byte(decision)) };
+    Ok(())
 }
 
 /// Forgets a process that ended. Whether it was known.
 #[inline(always)]
 pub(crate) fn forget(tgid: u32) -> bool {
-    PROCESSES.remove(tgid).is_ok()
+    let (Some(entry), Some(_)) = look(tgid) else { return false };
+    // SAFETY: as above.
+    unsafe { entry.write_volatile(table::UNKNOWN) };
+    true
 }

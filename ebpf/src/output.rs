@@ -66,14 +66,16 @@ pub(crate) fn data(copied: u32, covered: u32) -> u64 {
     record.copied = copied;
     record.covered = covered;
     record.header.length = length;
+    // Asking the ring costs as much as a look-up: not for each record.
+    let look = counters::next(counter::DATA_RECORDS) & u64::from(setting!(wake_mask)) == 0;
+    let wake = if look { wake() } else { u64::from(BPF_RB_NO_WAKEUP) };
     // SAFETY: `length` bytes of the buffer are initialised.
     let result = unsafe {
-        bpf_ringbuf_output((&raw const RECORDS).cast_mut().cast(), scratch.cast(), u64::from(length), wake())
+        bpf_ringbuf_output((&raw const RECORDS).cast_mut().cast(), scratch.cast(), u64::from(length), wake)
     };
     record.position = record.position.wrapping_add(u64::from(covered));
     record.call_offset = record.call_offset.wrapping_add(covered);
     if result == 0 {
-        counters::add(counter::DATA_RECORDS, 1);
         counters::add(counter::COPIED_BYTES, u64::from(copied));
         1
     } else {

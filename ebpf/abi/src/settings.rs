@@ -125,6 +125,8 @@ pub struct Settings {
     pub registers_helper: u32,
     /// Bytes in the ring above which a submit wakes the reader.
     pub wake_mark: u32,
+    /// Data records between two looks at the ring, less one: a mask.
+    pub wake_mask: u32,
     /// [`call`] by system call number.
     pub calls: [u8; limit::SYSCALLS_MAX],
 }
