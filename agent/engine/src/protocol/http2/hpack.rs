@@ -14,6 +14,9 @@ mod huffman;
 mod reader;
 mod statics;
 mod table;
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
+mod tests;
 
 use reader::Reader;
 use table::{Name, Table};
@@ -134,8 +137,9 @@ impl Decoder {
         self.limit = None;
     }
 
-    /// Decodes a whole block, which the caller bounds. `scratch` holds one field, up to 8/5 of the block; it is
-    /// the caller's only to save allocating it for each block.
+    /// Decodes a whole block, whose length the caller bounds. Every block of the direction has to come here in its
+    /// order, whatever becomes of its stream (RFC 9113, 4.3). `scratch` holds one field, up to 8/5 of the block;
+    /// it is the caller's only to save allocating it for each block.
     ///
     /// After an error everything is in doubt, as by [`Decoder::doubt`]; the fields before it are right.
     pub fn decode(

@@ -126,6 +126,13 @@ impl Table {
         self.evict();
     }
 
+    /// Bytes of memory in use.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let slots = self.slots.capacity().saturating_mul(size_of::<Slot>());
+        self.bytes.capacity().saturating_add(slots)
+    }
+
     fn evict(&mut self) {
         if let Some(capacity) = self.capacity {
             // No entry is smaller than its overhead, so none that is older can be left.
