@@ -91,3 +91,14 @@ fn a_block_that_is_cut_gives_its_beginning_and_then_doubt() {
     let bad = Decoder::new().decode_cut(&hex("80"), &mut Vec::new(), |_| {});
     assert_eq!(bad, Err(Error::BadIndex(0)));
 }
+
+#[test]
+fn an_entry_too_large_to_keep_may_be_there() {
+    let mut block = hex("40 01 78");
+    model::string(&mut block, &[b'v'; 20_000], false);
+    let mut decoder = Decoder::joined_late();
+    decode(&mut decoder, &block).unwrap();
+    assert_eq!(lines(&mut decoder, &hex("be bf")), ["?: ?", "?: ?"]);
+    assert_eq!(lines(&mut decoder, &hex(X)), ["x: 1"]);
+    assert_eq!(lines(&mut decoder, &hex("be bf")), ["x: 1", "?: ?"]);
+}
