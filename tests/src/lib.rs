@@ -3,6 +3,7 @@
 //! Everything that fails here panics with what was expected and the log of the program concerned: the
 //! users are tests, the demo and the benchmark. Every wait is for a condition, and has a bound.
 
+pub mod backend;
 pub mod bench;
 pub mod demo;
 pub mod http;
@@ -60,6 +61,13 @@ pub fn token() -> String {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bind a loopback port");
     listener.local_addr().expect("local address").port()
+}
+
+/// So many of them, no two the same.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    [(); N]
+        .map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("bind a loopback port"))
+        .map(|listener| listener.local_addr().expect("local address").port())
 }
 
 /// A directory that is removed when dropped.

@@ -54,6 +54,8 @@ pub struct Options {
     pub exports: Vec<String>,
     /// Records as well, and expects the same spans of a replay at the end.
     pub recorded: bool,
+    /// Further lines of the configuration file.
+    pub settings: Vec<String>,
     pub environment: Vec<(String, String)>,
 }
 
@@ -73,7 +75,8 @@ impl Options {
         };
         let mut select: Vec<_> = self.pids.iter().map(|pid| format!("{{pid: {pid}}}")).collect();
         select.extend(self.select.iter().cloned());
-        section("select", &select) + &section("exclude", &self.exclude)
+        let settings: String = self.settings.iter().map(|line| format!("{line}\n")).collect();
+        section("select", &select) + &section("exclude", &self.exclude) + &settings
     }
 }
 
@@ -100,6 +103,8 @@ pub struct Finished {
     /// Every span that was exported.
     pub all: Vec<Span>,
     pub counters: Value,
+    /// The recording, if there was one.
+    pub recording: Vec<u8>,
     pub stdout: String,
     pub log: String,
 }
@@ -176,14 +181,12 @@ impl Agent {
             let ended = self.process.try_wait().is_some();
             (ended || self.read().spans.iter().filter(|span| such(span)).count() >= expected).then_some(())
         });
-        let recording = self.directory.path().join(RECORDING);
-        let directory = TempDir::new();
-        let kept = directory.path().join(RECORDING);
-        // Stopping removes the agent's own directory.
-        let recorded = fs::rename(&recording, &kept).is_ok();
         let mut finished = self.stop();
-        if recorded {
-            let replayed = comparable(replay(&kept));
+        if !finished.recording.is_empty() {
+            let directory = TempDir::new();
+            let recording = directory.path().join(RECORDING);
+            fs::write(&recording, &finished.recording).expect("write the recording");
+            let replayed = comparable(replay(&recording));
             let live = comparable(finished.all.clone());
             assert!(
                 replayed == live,
@@ -216,6 +219,7 @@ impl Agent {
             spans: self.spans(),
             all: self.spans(),
             counters: self.counters(),
+            recording: fs::read(self.directory.path().join(RECORDING)).unwrap_or_default(),
             stdout: self.process.stdout(),
             log: self.process.log(),
         };

@@ -38,14 +38,19 @@ fn branch(spans: &[Span], span: &Span, depth: usize, lines: &mut String) {
 
 /// Compares with an expected forest; indentation common to all its lines is taken off.
 pub fn assert_tree(spans: &[Span], expected: &str) {
-    let lines: Vec<_> = expected.lines().filter(|line| !line.trim().is_empty()).collect();
-    let margin = lines.iter().map(|line| line.len() - line.trim_start().len()).min().unwrap_or_default();
-    let expected: String = lines.iter().map(|line| format!("{}\n", &line[margin..])).collect();
+    let expected = without_margin(expected);
     let found = render(spans);
     assert!(
         found == expected,
         "the trace differs\n--- expected:\n{expected}--- found:\n{found}---\n{spans:#?}"
     );
+}
+
+/// A forest as it is written in a test, as [`render`] makes it.
+pub fn without_margin(tree: &str) -> String {
+    let lines: Vec<_> = tree.lines().filter(|line| !line.trim().is_empty()).collect();
+    let margin = lines.iter().map(|line| line.len() - line.trim_start().len()).min().unwrap_or_default();
+    lines.iter().map(|line| format!("{}\n", &line[margin..])).collect()
 }
 
 /// The span that is its parent, if it is there.

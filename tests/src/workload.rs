@@ -170,19 +170,26 @@ pub fn java(source: &Path) -> PathBuf {
 
 /// Compiles a Go file once; the program.
 pub fn go(source: &Path) -> PathBuf {
-    let compiler =
-        ["/usr/local/go/bin/go", "go"].into_iter().find(|path| Path::new(path).exists()).unwrap_or("go");
     let directory = compiled(source, |directory| {
-        let mut command = Command::new(compiler);
+        let mut command = Command::new(go_compiler());
         command.env("GO111MODULE", "off").env("GOTOOLCHAIN", "local").args(["build", "-o"]);
         output("go build", command.arg(directory.join("app")).arg(source));
     });
     directory.join("app")
 }
 
+/// `go` of this machine.
+pub(crate) fn go_compiler() -> &'static str {
+    ["/usr/local/go/bin/go", "go"].into_iter().find(|path| Path::new(path).exists()).unwrap_or("go")
+}
+
 /// Output of a compiler, in a directory named by the source's text.
 fn compiled(source: &Path, compile: impl FnOnce(&Path)) -> PathBuf {
-    let text = fs::read(source).unwrap_or_else(|e| panic!("read {}: {e}", source.display()));
+    built(&fs::read(source).unwrap_or_else(|e| panic!("read {}: {e}", source.display())), compile)
+}
+
+/// A directory with what `compile` makes there, once for each text that it is made of.
+pub(crate) fn built(text: &[u8], compile: impl FnOnce(&Path)) -> PathBuf {
     let mut hash = DefaultHasher::new();
     text.hash(&mut hash);
     let directory = target_directory().join("workloads").join(format!("{:016x}", hash.finish()));

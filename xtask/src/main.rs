@@ -31,7 +31,7 @@ Usage: cargo xtask COMMAND
 
   demo                   Five services in five languages, none instrumented, and the trace of one request.
   test [--only PART]... [--profile dev|quick|release]
-                         Every test there is. Parts: lint, unit, replay, live, vm.
+                         Every test there is. Parts: lint, unit, replay, live, backends, vm.
   build [--release | --profile dev|quick|release]
                          The BPF programs, and `spandrel` with them inside. --release makes one static
                          file, target/release/spandrel; quick is optimised, and quicker to build.

@@ -64,6 +64,9 @@ pub(crate) const TESTS: &[Package] = &[
     unless("procps", &["ps"]),
 ];
 
+/// What fetches and builds the backends that the tests read spans back from.
+pub(crate) const BACKENDS: &[Package] = &[unless("golang", &["go"]), unless("maven", &["mvn"])];
+
 /// Installs those packages that are missing. Says so first; without the right to install it fails with the command to run.
 pub(crate) fn ensure(packages: &[Package], purpose: &str) -> Result<()> {
     let missing: Vec<&str> = packages.iter().filter(|p| !present(p)).map(|p| p.name).collect();

@@ -32,17 +32,19 @@ pub(crate) enum Part {
     Replay,
     /// Real probes, real programs; root.
     Live,
+    /// Spans read back from real backends; root.
+    Backends,
     /// The smoke part of the live tests on other kernels.
     Vm,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [Self::Lint, Self::Unit, Self::Replay, Self::Live, Self::Vm];
+    const ALL: [Self; 6] = [Self::Lint, Self::Unit, Self::Replay, Self::Live, Self::Backends, Self::Vm];
 
     /// The part of this name.
     pub(crate) fn parse(name: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|part| part.name() == name);
-        found.with_context(|| format!("unknown part `{name}`: lint, unit, replay, live or vm"))
+        found.with_context(|| format!("unknown part `{name}`: lint, unit, replay, live, backends or vm"))
     }
 
     fn name(self) -> &'static str {
@@ -51,6 +53,7 @@ impl Part {
             Self::Unit => "unit",
             Self::Replay => "replay",
             Self::Live => "live",
+            Self::Backends => "backends",
             Self::Vm => "vm",
         }
     }
@@ -59,12 +62,15 @@ impl Part {
 /// Runs these parts, or all of them, to the end; fails when anything in them failed.
 pub(crate) fn run(only: &[Part], profile: Profile) -> Result<()> {
     let wanted = |part| only.is_empty() || only.contains(&part);
-    if wanted(Part::Live) || wanted(Part::Vm) {
+    if [Part::Live, Part::Backends, Part::Vm].into_iter().any(wanted) {
         packages::need_root(
             "the live tests load BPF programs (`--only lint --only unit --only replay` do not)",
         )?;
         packages::ensure(packages::DEMO, "the languages and servers of the demo and the tests")?;
         packages::ensure(packages::TESTS, "the other programs that the tests use")?;
+    }
+    if wanted(Part::Backends) {
+        packages::ensure(packages::BACKENDS, "what fetches and builds the backends of the tests")?;
     }
     let mut report = Report::default();
     if wanted(Part::Lint) {
@@ -73,7 +79,7 @@ pub(crate) fn run(only: &[Part], profile: Profile) -> Result<()> {
     if wanted(Part::Unit) {
         report.tests("unit tests", unit);
     }
-    if wanted(Part::Replay) || wanted(Part::Live) || wanted(Part::Vm) {
+    if [Part::Replay, Part::Live, Part::Backends, Part::Vm].into_iter().any(wanted) {
         match build::all(profile) {
             Ok(program) => report.with_program(&program, wanted),
             Err(error) => report.failed("build", &error),
@@ -220,7 +226,7 @@ impl Report {
 
     /// The parts that need the program.
     fn with_program(&mut self, program: &Path, wanted: impl Fn(Part) -> bool) {
-        for part in [Part::Replay, Part::Live].into_iter().filter(|&part| wanted(part)) {
+        for part in [Part::Replay, Part::Live, Part::Backends].into_iter().filter(|&part| wanted(part)) {
             self.tests(&format!("{} tests", part.name()), || {
                 if !has_target("test", part.name())? {
                     eprintln!("the package {ACCEPTANCE} has no test target `{}` yet", part.name());
