@@ -64,48 +64,53 @@ fn certificates(file: &File) -> Result<Vec<CertificateDer<'static>>, SettingsErr
 }
 
 fn unusable(file: &File, error: &pem::Error) -> SettingsError {
-    // The variants of this error are not all known here.
-    file.unusable(match error {
-        pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => format!("it holds no {} in PEM form", file.what),
-        other => format!("it is no {} in PEM form: {other}", file.what),
+    file.unusable(if let pem::Error::Io(error) = error {
+        error.to_string()
+    } else if matches!(error, pem::Error::NoItemsFound) {
+        format!("it holds no {} in PEM form", file.what)
+    } else {
+        format!("it is no {} in PEM form: {error}", file.what)
     })
 }
 
-/// What to do about an error, if it is one of TLS.
+/// What to do about an error, if it is one of TLS that something can be done about.
 pub(super) fn advice(error: &(dyn Error + 'static), protocol: Protocol) -> Option<&'static str> {
-    let own = match protocol {
-        Protocol::HttpProtobuf | Protocol::Grpc => true,
-        Protocol::Zipkin => false,
-    };
-    // More kinds of errors come with each version of the library: those that are not named have no advice.
-    match tls_error(error)? {
-        rustls::Error::InvalidCertificate(
-            CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        ) if own => Some(
-            " (the authority that signed its certificate is not trusted; name a file with that authority's \
-             certificate in OTEL_EXPORTER_OTLP_CERTIFICATE)",
-        ),
-        rustls::Error::InvalidCertificate(
-            CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        ) => Some(
-            " (the authority that signed its certificate is not trusted; add that authority's certificate to those of \
-             the system, or name a file of authorities in SSL_CERT_FILE)",
-        ),
+    let error = tls_error(error)?;
+    let is_stranger = matches!(
+        error,
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)
+    );
+    let wants_client = matches!(
+        error,
         rustls::Error::AlertReceived(
             AlertDescription::CertificateRequired
-            | AlertDescription::HandshakeFailure
-            | AlertDescription::BadCertificate
-            | AlertDescription::DecryptError
-            | AlertDescription::UnknownCA,
-        ) if own => Some(
+                | AlertDescription::HandshakeFailure
+                | AlertDescription::BadCertificate
+                | AlertDescription::DecryptError
+                | AlertDescription::UnknownCA
+        )
+    );
+    // Zipkin has no variables for certificates.
+    let has_variables = protocol != Protocol::Zipkin;
+    if is_stranger && has_variables {
+        Some(
+            " (the authority that signed its certificate is not trusted; name a file with that authority's \
+             certificate in OTEL_EXPORTER_OTLP_CERTIFICATE)",
+        )
+    } else if is_stranger {
+        Some(
+            " (the authority that signed its certificate is not trusted; add that authority's certificate to those of \
+             the system, or name a file of authorities in SSL_CERT_FILE)",
+        )
+    } else if wants_client && has_variables {
+        Some(
             " (it asks for a certificate of a client that it trusts; name one in OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE \
              and its key in OTEL_EXPORTER_OTLP_CLIENT_KEY)",
-        ),
-        rustls::Error::InvalidMessage(_) => {
-            Some(" (what answers there does not speak TLS; write the address with http:// if that is meant)")
-        }
-        _ => None,
+        )
+    } else if matches!(error, rustls::Error::InvalidMessage(_)) {
+        Some(" (what answers there does not speak TLS; write the address with http:// if that is meant)")
+    } else {
+        None
     }
 }
 
