@@ -3,10 +3,14 @@
 //! One is the default; a process that a selector with settings of its own matches has another
 //! ([`crate::Engine::set_policy`]). An exchange keeps the one that its process had when it started.
 
+pub mod ignore;
+pub mod sampler;
+
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+pub use self::{ignore::Ignore, sampler::Sampler};
 use crate::span::Attribute;
 
 /// Whether exchanges of programs that send telemetry about themselves make spans.
@@ -23,6 +27,8 @@ pub enum Instrumented {
 pub struct Policy {
     /// Attributes that every span of the process has.
     pub attributes: Vec<Attribute>,
+    pub sampler: Sampler,
+    pub ignore: Ignore,
     pub instrumented: Instrumented,
 }
 
