@@ -48,8 +48,14 @@ counters! {
     WaitsExpired => "waits_expired",
     /// Trace headers that do not follow their specification.
     TraceHeadersMalformed => "trace_headers_malformed",
-    /// Exchanges left out by `ignore` or as telemetry.
+    /// Exchanges left out as telemetry, with what that causes.
     Excluded => "exchanges_excluded",
+    /// Exchanges left out by a rule, with what they caused.
+    Ignored => "exchanges_ignored",
+    /// Exchanges whose program makes their spans itself.
+    Instrumented => "exchanges_instrumented",
+    /// Exchanges of traces that the sampler left out.
+    SampledOut => "exchanges_sampled_out",
     /// Spans that the caller did not take in time.
     SpansDropped => "spans_dropped",
     /// Orders that the caller did not take in time.

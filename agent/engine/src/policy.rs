@@ -35,7 +35,9 @@ pub struct Policy {
 /// The policies of all processes. Bounded by the processes that the agent follows.
 #[derive(Debug, Default)]
 pub(crate) struct Policies {
-    pub(crate) default: Arc<Policy>,
+    default: Arc<Policy>,
+    /// Some policy ignores by port.
+    pub(crate) ignore_by_port: bool,
     own: FxHashMap<u32, Arc<Policy>>,
 }
 
@@ -44,7 +46,13 @@ impl Policies {
         self.own.get(&tgid).unwrap_or(&self.default)
     }
 
+    pub(crate) fn set_default(&mut self, policy: Arc<Policy>) {
+        self.ignore_by_port |= policy.ignore.is_by_port();
+        self.default = policy;
+    }
+
     pub(crate) fn set(&mut self, tgid: u32, policy: Option<Arc<Policy>>) {
+        self.ignore_by_port |= policy.as_ref().is_some_and(|policy| policy.ignore.is_by_port());
         match policy {
             Some(policy) => self.own.insert(tgid, policy),
             None => self.own.remove(&tgid),

@@ -4,7 +4,7 @@ pub(crate) mod attributes;
 pub mod names;
 mod outcome;
 mod redact;
-mod target;
+pub(crate) mod target;
 
 use std::borrow::Cow;
 

@@ -154,14 +154,16 @@ impl Correlator {
         let (header, malformed) = header::read(head.fields);
         self.counters.add(Counter::TraceHeadersMalformed, malformed);
         let kept = Head::new(head, limit::KEPT_TEXT_MAX.saturating_sub(self.kept_text));
-        let excluded = self.config.telemetry_ingest == TelemetryIngest::Exclude
-            && is_telemetry(kept.method, head.target);
+        let telemetry = is_telemetry(kept.method, head.target);
+        let excluded = telemetry && self.config.telemetry_ingest == TelemetryIngest::Exclude;
+        let method = kept.method;
         // A request has one head.
         let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.head.is_none()) else {
             return;
         };
         self.kept_text = self.kept_text.saturating_add(kept.size());
         exchange.head = Some(kept);
+        exchange.telemetry = telemetry;
         let context = header.as_ref().and_then(|header| header.context);
         exchange.header_known = header.is_some() || !head.fields_incomplete;
         exchange.header = header.map(Box::new);
@@ -187,12 +189,15 @@ impl Correlator {
                 if let Some(Claim::Forwarded(server) | Claim::Late(server)) = claim {
                     self.depend(key, server);
                 }
+                self.made(key);
+                self.calls(tgid, method, head.target);
             }
         }
         if excluded {
             self.exclude(key);
         }
         self.changed.push(key);
+        self.changed.extend(self.client_of(key));
         self.settle(now);
     }
 

@@ -3,12 +3,11 @@
 use std::{fmt::Write as _, sync::Arc};
 
 use super::DIGITS;
+use crate::correlate::header::STATE_MAX;
 
 /// Longest value of a member (W3C trace context level 2, 3.3.1.3.2), and most members of a list (3.3.1.1).
 const VALUE_MAX: usize = 256;
 const MEMBERS_MAX: usize = 32;
-/// Longest list that has to be handed on (3.3.1.5).
-const STATE_MAX: usize = 512;
 
 /// What the `ot` member says; what cannot be read is not there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
