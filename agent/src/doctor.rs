@@ -3,6 +3,7 @@
 //! In: `/proc`, `/sys`, and what the caller can find out by loading programs. Out: a [`Report`], in plain words
 //! or as JSON. Nothing is changed.
 
+mod instrumented;
 mod machine;
 mod processes;
 #[cfg(test)]

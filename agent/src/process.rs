@@ -244,6 +244,17 @@ impl Processes {
         }
     }
 
+    /// A process was seen to send OTLP traces.
+    pub fn on_instrumented(&self, tgid: u32) {
+        let Some(entry) = self.table.get(tgid) else { return };
+        let path = entry.images.last().map_or("", |run| &*run.image.path);
+        tracing::info!(
+            pid = tgid,
+            path,
+            "a program sends traces itself: its spans are left to it, unless `instrumented: both` is configured"
+        );
+    }
+
     /// A process accepted a connection on a local port: decides those that are selected by port.
     pub fn on_accept(&mut self, tgid: u32, port: u16) -> Option<Change> {
         let entry = self.table.get_mut(tgid)?;

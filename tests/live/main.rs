@@ -35,6 +35,7 @@ mod programs;
 mod quiet;
 mod replay;
 mod run;
+mod sampling;
 mod smoke;
 
 /// curl with a service name, its answer checked.

@@ -249,9 +249,10 @@ pub fn counter(counters: &Value, path: &str) -> u64 {
 }
 
 /// `exchanges seen = open + queued + accepted + sampled out + excluded + dropped by reason`, for each destination.
-/// The engine's part (what is open, waits, is excluded or was none) is the same for all of them.
+/// The engine's part (what is open, waits, makes no span or was none) is the same for all of them.
 pub fn assert_accounted(counters: &Value) {
-    const ENGINE: [&str; 6] = ["open", "waiting", "sampled_out", "excluded", "retracted", "dropped"];
+    const ENGINE: [&str; 8] =
+        ["open", "waiting", "excluded", "ignored", "instrumented", "sampled_out", "retracted", "dropped"];
     let destinations =
         counters["destinations"].as_object().unwrap_or_else(|| panic!("no destinations: {counters:#}"));
     let accounting = &counters["accounting"];

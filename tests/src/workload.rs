@@ -18,6 +18,9 @@ use crate::{
     workload_file,
 };
 
+/// OpenTelemetry's SDK for Python with its exporter, from PyPI.
+const SDK: &str = "opentelemetry-exporter-otlp-proto-http==1.45.2";
+
 /// A started server.
 pub struct Server {
     pub process: Process,
@@ -159,6 +162,25 @@ pub fn python() -> PathBuf {
         .into_iter()
         .find(|path| path.exists())
         .unwrap_or("python3".into())
+}
+
+/// An application in Python that makes its spans itself, by OpenTelemetry's SDK, and sends them to `endpoint`. Its
+/// calls are of plain HTTP over TCP.
+pub fn instrumented(service: &str, endpoint: &str) -> Server {
+    let directory = TempDir::new();
+    let (address, argument) = place(Family::Tcp, &directory);
+    let source = workload_file("sdk.py");
+    let sdk = compiled(&source, |directory| {
+        let mut pip = Command::new(python());
+        pip.args(["-m", "pip", "install", "--quiet", "--root-user-action=ignore", "--only-binary=:all:"]);
+        output("pip install", pip.arg("--target").arg(directory).arg(SDK));
+    });
+    let mut command = Command::new(python());
+    command.arg(source).arg(argument).env("PYTHONPATH", sdk);
+    command.env("OTEL_SERVICE_NAME", service).env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+    let mut process = Process::start(service, &mut command);
+    process.wait_for("listening", LONG);
+    Server { process, address, directory }
 }
 
 /// Compiles a Java file once; the class path.

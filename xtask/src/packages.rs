@@ -62,6 +62,8 @@ pub(crate) const TESTS: &[Package] = &[
     unless("iproute2", &["ip"]),
     unless("iptables", &["iptables"]),
     unless("procps", &["ps"]),
+    // For the system's own python3, which the tests run.
+    package("python3-pip"),
 ];
 
 /// What fetches and builds the backends that the tests read spans back from.

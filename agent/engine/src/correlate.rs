@@ -18,6 +18,8 @@
 mod connection;
 mod fate;
 pub(crate) mod header;
+mod ignored;
+mod instrumented;
 pub(crate) mod observer;
 mod ownership;
 mod release;
@@ -30,7 +32,7 @@ use std::collections::{HashMap, VecDeque};
 
 use smallvec::SmallVec;
 
-use self::{connection::Peers, header::Context, ownership::Ownership};
+use self::{connection::Peers, header::Context, instrumented::Programs, ownership::Ownership};
 use crate::{
     Accounting, Config, Order,
     counter::{Counter, Counters},
@@ -64,6 +66,7 @@ pub(crate) struct Correlator {
     carriers: HashMap<(u32, Context), SmallVec<[Key<Exchange>; 1]>>,
     ids: Ids,
     pub(crate) policies: Policies,
+    pub(crate) programs: Programs,
     deadlines: Deadlines<Wake>,
     /// Exchanges for which something changed.
     changed: Vec<Key<Exchange>>,
@@ -77,6 +80,7 @@ impl Correlator {
         Self {
             ids: Ids::new(config.seed),
             policies: Policies::default(),
+            programs: Programs::default(),
             config,
             counters: Counters::default(),
             accounting: Accounting::default(),
@@ -212,6 +216,7 @@ impl Correlator {
     /// A process ended or started another image.
     pub(crate) fn process_changed(&mut self, tgid: u32) {
         self.ownership.forget(tgid);
+        self.forget_program(tgid);
     }
 
     /// Looks again at what is due.
@@ -268,7 +273,7 @@ impl Correlator {
 
     /// The link that a call gets that follows from this exchange.
     fn link_to(&self, key: Key<Exchange>) -> Option<SpanLink> {
-        let exchange = self.exchanges.get(key)?;
+        let exchange = self.exchanges.get(key).filter(|exchange| exchange.has_span())?;
         exchange.trace().map(|trace| SpanLink { trace_id: trace.trace_id, span_id: exchange.span_id })
     }
 
@@ -277,6 +282,10 @@ impl Correlator {
         if let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.fate.is_none()) {
             exchange.fate = Some(fate);
             self.changed.extend(exchange.dependents.iter().copied());
+            // Another one may have asked for it.
+            if exchange.phase == Phase::Waiting {
+                self.changed.push(key);
+            }
         }
     }
 }

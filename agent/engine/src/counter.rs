@@ -54,8 +54,14 @@ counters! {
     HeadersLeftOut => "headers_left_out",
     /// Events beyond those that a span has room for.
     SpanEventsDropped => "span_events_dropped",
-    /// Exchanges left out by `ignore` or as telemetry.
+    /// Exchanges left out as telemetry, with what that causes.
     Excluded => "exchanges_excluded",
+    /// Exchanges left out by a rule, with what they caused.
+    Ignored => "exchanges_ignored",
+    /// Exchanges whose program makes their spans itself.
+    Instrumented => "exchanges_instrumented",
+    /// Exchanges of traces that the sampler left out.
+    SampledOut => "exchanges_sampled_out",
     /// Spans that the caller did not take in time.
     SpansDropped => "spans_dropped",
     /// Orders that the caller did not take in time.

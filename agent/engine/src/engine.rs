@@ -115,9 +115,14 @@ impl Engine {
         self.correlator.thread_is_not_task(tgid);
     }
 
+    /// The next process that was found to send OTLP traces: it is instrumented, until it starts another image.
+    pub fn poll_instrumented(&mut self) -> Option<u32> {
+        self.correlator.programs.poll()
+    }
+
     /// What holds for exchanges of every process that has no policy of its own.
     pub fn set_default_policy(&mut self, policy: Arc<Policy>) {
-        self.correlator.policies.default = policy;
+        self.correlator.policies.set_default(policy);
     }
 
     /// What holds for exchanges of this process from now on, until it ends; `None`: the default.

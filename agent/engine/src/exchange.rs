@@ -35,6 +35,10 @@ use crate::{
     span::{Parent, SpanId, SpanLink, TraceId},
 };
 
+/// W3C trace flags (level 2, 3.2.2.5).
+pub(crate) const SAMPLED: u8 = 1;
+pub(crate) const RANDOM: u8 = 2;
+
 /// Where an exchange stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -53,12 +57,22 @@ pub(crate) struct Trace {
     pub(crate) flags: u8,
     pub(crate) state: Option<Arc<str>>,
     pub(crate) follows: Option<SpanLink>,
+    /// The program makes the span itself. What it caused hangs under what it would hang under.
+    pub(crate) skipped: bool,
+}
+
+impl Trace {
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
 }
 
 /// What becomes of an exchange. Once known it does not change.
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
     Excluded,
+    /// By a rule of the policy.
+    Ignored,
     Traced(Trace),
 }
 
@@ -73,6 +87,26 @@ pub(crate) enum Claim {
     Ambiguous,
     /// The process made it.
     Made,
+}
+
+/// What is known of the trace that a program made for a request that came without a header.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Made {
+    #[default]
+    Nothing,
+    /// The header of a call that carries it, and when the last such call started.
+    One(Box<Header>, Time),
+    Several,
+}
+
+impl Made {
+    pub(crate) fn add(&mut self, header: Header, start: Time) {
+        match self {
+            Self::Nothing => *self = Self::One(Box::new(header), start),
+            Self::One(known, last) if known.trace_id() == header.trace_id() => *last = start.max(*last),
+            Self::One(..) | Self::Several => *self = Self::Several,
+        }
+    }
 }
 
 /// Who owns a client exchange by the reader rule.
@@ -110,13 +144,19 @@ pub(crate) struct Exchange {
     pub(crate) ending: Option<Ending>,
     /// When the engine saw the end.
     pub(crate) ended: Time,
+    /// It carries telemetry to a collector.
+    pub(crate) telemetry: bool,
     pub(crate) excluded: bool,
+    /// Its program was instrumented until it ended.
+    pub(crate) instrumented: bool,
     pub(crate) fate: Option<Fate>,
     /// The other end of the same exchange.
     pub(crate) pair: Option<Key<Exchange>>,
     /// Client: who made it call. Server: nobody.
     pub(crate) owner: Option<Owner>,
     pub(crate) claim: Option<Claim>,
+    /// Server: the trace that its program's calls carry.
+    pub(crate) made: Made,
     /// Task voids at the start; see [`crate::correlate::ownership`].
     pub(crate) voids: u32,
     /// Server: the task that read the request.
@@ -160,11 +200,14 @@ impl Exchange {
             last_duration: 0,
             ending: None,
             ended: 0,
+            telemetry: false,
             excluded: false,
+            instrumented: false,
             fate: None,
             pair: None,
             owner: None,
             claim: None,
+            made: Made::Nothing,
             voids: 0,
             reader: None,
             taints: 0,
@@ -193,7 +236,7 @@ impl Exchange {
     pub(crate) fn trace(&self) -> Option<&Trace> {
         match &self.fate {
             Some(Fate::Traced(trace)) => Some(trace),
-            Some(Fate::Excluded) | None => None,
+            Some(Fate::Excluded | Fate::Ignored) | None => None,
         }
     }
 
@@ -215,6 +258,11 @@ impl Exchange {
     pub(crate) fn kept_text(&self) -> usize {
         let head = self.head.as_ref().map_or(0, Head::size);
         head.saturating_add(self.details.as_ref().map_or(0, |details| details.headers.size()))
+    }
+
+    /// It makes a span, or has made one.
+    pub(crate) fn has_span(&self) -> bool {
+        self.trace().is_some_and(|trace| trace.is_sampled() && !trace.skipped)
     }
 
     /// It is an exchange and will not be taken back: it has a response, or ended.

@@ -50,7 +50,8 @@ pub struct Config {
     pub telemetry_ingest: TelemetryIngest,
 }
 
-/// Where the exchanges are. `seen = open + waiting + spans + excluded + retracted + dropped` at every moment.
+/// Where the exchanges are, at every moment:
+/// `seen = open + waiting + spans + excluded + ignored + instrumented + sampled_out + retracted + dropped`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accounting {
     /// Exchanges that started.
@@ -61,8 +62,14 @@ pub struct Accounting {
     pub waiting: u64,
     /// that were taken as spans;
     pub spans: u64,
-    /// that make no span because of what they are;
+    /// that make no span because they are telemetry, or what that caused;
     pub excluded: u64,
+    /// that a rule ignores, or that what it ignores caused;
+    pub ignored: u64,
+    /// whose program makes their spans itself;
+    pub instrumented: u64,
+    /// that belong to a trace that is not sampled;
+    pub sampled_out: u64,
     /// that turned out to be no exchanges;
     pub retracted: u64,
     /// that did not fit (`exchanges_evicted`, `spans_dropped`).
@@ -72,7 +79,17 @@ pub struct Accounting {
 impl Accounting {
     /// Both sides of the equation.
     pub fn sides(&self) -> (u64, u64) {
-        let right = [self.open, self.waiting, self.spans, self.excluded, self.retracted, self.dropped];
+        let right = [
+            self.open,
+            self.waiting,
+            self.spans,
+            self.excluded,
+            self.ignored,
+            self.instrumented,
+            self.sampled_out,
+            self.retracted,
+            self.dropped,
+        ];
         (self.seen, right.into_iter().fold(0, u64::saturating_add))
     }
 }

@@ -41,6 +41,8 @@ pub const EVENTS_MAX: usize = 32;
 pub const TASKS_MAX: usize = 100_000;
 /// Tasks below which idle ones are not forgotten.
 pub const TASKS_PRUNE: usize = 4096;
+/// Instrumented programs known at once.
+pub const INSTRUMENTED_MAX: usize = 32_768;
 /// How long after its owner's response a call is still linked to it: thread ids are used again.
 pub const FOLLOWS_MAX: Time = 10_000 * MILLISECOND;
 /// How long after a request without an answer it is unknown whether its task still works on it.

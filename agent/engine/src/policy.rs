@@ -4,10 +4,12 @@
 //! ([`crate::Engine::set_policy`]). An exchange keeps the one that its process had when it started.
 
 pub mod headers;
+pub mod ignore;
 pub mod methods;
 pub mod opt_in;
 pub mod query;
 pub mod routes;
+pub mod sampler;
 
 use std::sync::Arc;
 
@@ -15,10 +17,12 @@ use rustc_hash::FxHashMap;
 
 pub use self::{
     headers::{HeaderNames, Headers},
+    ignore::Ignore,
     methods::Methods,
     opt_in::OptIn,
     query::SecretKeys,
     routes::Routes,
+    sampler::Sampler,
 };
 use crate::span::Attribute;
 
@@ -36,6 +40,8 @@ pub enum Instrumented {
 pub struct Policy {
     /// Attributes that every span of the process has.
     pub attributes: Vec<Attribute>,
+    pub sampler: Sampler,
+    pub ignore: Ignore,
     pub instrumented: Instrumented,
     /// Methods that keep their name.
     pub methods: Methods,
@@ -54,6 +60,8 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             attributes: Vec::new(),
+            sampler: Sampler::default(),
+            ignore: Ignore::default(),
             instrumented: Instrumented::default(),
             methods: Methods::default(),
             forwarded: true,
@@ -74,7 +82,9 @@ fn is_token(text: &str) -> bool {
 /// The policies of all processes. Bounded by the processes that the agent follows.
 #[derive(Debug, Default)]
 pub(crate) struct Policies {
-    pub(crate) default: Arc<Policy>,
+    default: Arc<Policy>,
+    /// Some policy ignores by port.
+    pub(crate) ignore_by_port: bool,
     own: FxHashMap<u32, Arc<Policy>>,
 }
 
@@ -83,7 +93,13 @@ impl Policies {
         self.own.get(&tgid).unwrap_or(&self.default)
     }
 
+    pub(crate) fn set_default(&mut self, policy: Arc<Policy>) {
+        self.ignore_by_port |= policy.ignore.is_by_port();
+        self.default = policy;
+    }
+
     pub(crate) fn set(&mut self, tgid: u32, policy: Option<Arc<Policy>>) {
+        self.ignore_by_port |= policy.as_ref().is_some_and(|policy| policy.ignore.is_by_port());
         match policy {
             Some(policy) => self.own.insert(tgid, policy),
             None => self.own.remove(&tgid),

@@ -7,7 +7,7 @@ pub mod names;
 mod outcome;
 mod redact;
 mod server;
-mod target;
+pub(crate) mod target;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
 mod tests;

@@ -1,6 +1,6 @@
-//! Programs that run now and cannot be traced, or not wholly.
+//! Programs that run now and cannot be traced, or not wholly, or are left to trace themselves.
 
-use super::Check;
+use super::{Check, instrumented};
 use crate::{
     privileges,
     process::{Root, is_32_bit},
@@ -14,10 +14,11 @@ pub(super) fn checks(root: &Root) -> Vec<Check> {
         let unknown = |name| {
             Check::note(name, "not looked at: without CAP_SYS_PTRACE the programs of others cannot be")
         };
-        return vec![unknown("32-bit"), unknown("io_uring")];
+        return vec![unknown("32-bit"), unknown("io_uring"), unknown("instrumented")];
     }
     let (mut old, mut rings) = (Vec::new(), Vec::new());
-    for pid in root.pids() {
+    let pids = root.pids();
+    for &pid in &pids {
         if is_32_bit(&root.of(pid, "exe")) {
             old.push(pid);
         }
@@ -38,6 +39,17 @@ pub(super) fn checks(root: &Root) -> Vec<Check> {
                 format!("bytes that go through io_uring are not seen and are counted as gaps: {names}"),
             )
             .with_remedy("if a program's requests are missing, configure it not to use io_uring"),
+        },
+        match list(root, &instrumented::find(root, &pids)) {
+            None => Check::ok("instrumented", "no program seems to send traces itself"),
+            Some(names) => Check::note(
+                "instrumented",
+                format!(
+                    "these seem to send traces themselves (connected to port 4317 or 4318, or \
+                     OTEL_EXPORTER_OTLP_ENDPOINT is set); once they are seen to, their spans are left to them: {names}"
+                ),
+            )
+            .with_remedy("to have spans of both, configure `instrumented: both`"),
         },
     ]
 }

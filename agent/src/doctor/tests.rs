@@ -108,11 +108,40 @@ fn programs_that_cannot_be_traced_are_named() {
 }
 
 #[test]
+fn programs_that_seem_to_be_instrumented_are_named() {
+    let machine = machine();
+    let at = machine.path();
+    let run = |pid: u32, name: &str| {
+        fs::create_dir_all(at.join(format!("proc/{pid}/fd"))).unwrap();
+        fs::create_dir_all(at.join(format!("proc/{pid}/ns"))).unwrap();
+        symlink(at.join("bin").join(name), at.join(format!("proc/{pid}/exe"))).unwrap();
+        symlink("net:[4026531840]", at.join(format!("proc/{pid}/ns/net"))).unwrap();
+        let table = "0: 0100007F:8D1C 0100007F:10DE 01 0:0 00:0 0 0 0 4711 1 0\n";
+        write(at, &format!("proc/{pid}/net/tcp"), table);
+    };
+    for (pid, name) in [(20, "plain"), (21, "told"), (22, "connected"), (23, "spandrel")] {
+        run(pid, name);
+    }
+    assert_eq!(find(&report(&machine), "instrumented").state, State::Ok);
+    write(at, "proc/self/stat", "23 (spandrel) R 1");
+    write(at, "proc/20/environ", "OTEL_EXPORTER_OTLP_ENDPOINT=\0OTEL_SERVICE_NAME=plain\0");
+    write(at, "proc/21/environ", "A=b\0OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318\0");
+    for pid in [22, 23] {
+        symlink("socket:[4711]", at.join(format!("proc/{pid}/fd/3"))).unwrap();
+    }
+    let report = report(&machine);
+    let check = find(&report, "instrumented");
+    assert_eq!(check.state, State::Note);
+    assert!(check.finding.contains("told (21)") && check.finding.contains("connected (22)"), "{check:?}");
+    assert!(!check.finding.contains("plain") && !check.finding.contains("(23)"), "{check:?}");
+}
+
+#[test]
 fn what_could_not_be_looked_at_is_not_said_to_be_absent() {
     let machine = machine();
     write(machine.path(), "proc/self/status", "CapEff:\t0000000000000000\n");
     let report = report(&machine);
-    for name in ["32-bit", "io_uring"] {
+    for name in ["32-bit", "io_uring", "instrumented"] {
         let check = find(&report, name);
         assert!(check.state == State::Note && check.finding.starts_with("not looked at"), "{check:?}");
     }

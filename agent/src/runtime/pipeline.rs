@@ -251,6 +251,9 @@ impl Pipeline {
             let result = self.probes.order(&order);
             self.failures.note("passing an order to the kernel side", result);
         }
+        while let Some(pid) = self.engine.poll_instrumented() {
+            self.processes.on_instrumented(pid);
+        }
     }
 
     /// What no event tells: Unix connections and, with `all`, everything whose end was lost.

@@ -16,8 +16,8 @@ const VARIABLE: &str = "SPANDREL_STATUS";
 pub(super) struct Status {
     engine: BTreeMap<&'static str, u64>,
     kernel: BTreeMap<&'static str, u64>,
-    /// `seen = open + waiting + excluded + retracted + dropped` and, for each destination,
-    /// `queued + accepted + dropped`.
+    /// `seen = open + waiting + spans + excluded + ignored + instrumented + sampled_out + retracted + dropped`
+    /// and, for each destination, `spans = queued + accepted + dropped`.
     accounting: BTreeMap<&'static str, u64>,
     destinations: BTreeMap<String, Destination>,
     processes: BTreeMap<&'static str, u64>,
@@ -58,6 +58,9 @@ impl Status {
                 ("open", accounting.open),
                 ("waiting", accounting.waiting),
                 ("excluded", accounting.excluded),
+                ("ignored", accounting.ignored),
+                ("instrumented", accounting.instrumented),
+                ("sampled_out", accounting.sampled_out),
                 ("retracted", accounting.retracted),
                 ("dropped", accounting.dropped),
                 ("spans", accounting.spans),

@@ -1,20 +1,19 @@
 //! The rules: which trace an exchange belongs to, and whose child it is in it.
 
+use std::sync::Arc;
+
 use super::{
     Correlator,
     header::{Context, Header},
 };
 use crate::{
-    event::Time,
-    exchange::{Claim, Exchange, Fate, Key, Owner, Trace},
+    event::{Task, Time},
+    exchange::{Claim, Exchange, Fate, Key, Owner, RANDOM, SAMPLED, Trace},
     limit,
+    policy::{Instrumented, sampler::Decision},
     protocol::Side,
-    span::{LinkMethod, Parent, SpanId, SpanLink},
+    span::{LinkMethod, Parent, SpanId, SpanLink, TraceId},
 };
-
-/// W3C trace flags (level 2, 3.2.2.5).
-const SAMPLED: u8 = 1;
-const RANDOM: u8 = 2;
 
 impl Correlator {
     /// Sets the fate of an exchange, if nothing that may still change it is to come. `force`: with what is known
@@ -29,16 +28,24 @@ impl Correlator {
             return None;
         }
         let socket_excluded = self.sockets.get(exchange.socket).is_some_and(|socket| socket.excluded);
-        let fate = if exchange.excluded || socket_excluded {
+        let mut fate = if exchange.excluded || socket_excluded {
             Fate::Excluded
+        } else if self.is_ignored(exchange, force)? {
+            Fate::Ignored
         } else if depth >= limit::ANCESTORS_MAX {
-            self.root(None, None)
+            self.root(key, None, None)
         } else {
             match exchange.side {
                 Side::Client => self.client_fate(key, now, force, depth)?,
                 Side::Server => self.server_fate(key, now, force, depth)?,
             }
         };
+        if let (Fate::Traced(trace), Some(exchange)) = (&mut fate, self.exchanges.get(key)) {
+            // No program makes spans of the telemetry that it sends.
+            trace.skipped = exchange.policy.instrumented == Instrumented::Skip
+                && !exchange.telemetry
+                && self.is_instrumented(exchange);
+        }
         self.set_fate(key, fate);
         Some(())
     }
@@ -62,10 +69,10 @@ impl Correlator {
             let fate = self.fate_of(client, now, force, depth)?;
             let header = self.exchanges.get(key).and_then(|exchange| exchange.header.as_deref());
             return Some(match (fate, header.and_then(|header| Some((header, header.context?)))) {
-                (Fate::Excluded, _) => Fate::Excluded,
+                (fate @ (Fate::Excluded | Fate::Ignored), _) => fate,
                 // The client's header was not captured: the one that arrived decides.
                 (Fate::Traced(trace), Some((header, context))) if context.trace_id != trace.trace_id => {
-                    Fate::Traced(continued(header, context, header_parent(context)))
+                    Fate::Traced(self.continued(key, header, context, header_parent(context)))
                 }
                 (Fate::Traced(trace), _) => Fate::Traced(child(trace, span_id, LinkMethod::Connection)),
             });
@@ -76,10 +83,18 @@ impl Correlator {
             return None;
         }
         let header = exchange.header.clone();
-        Some(self.continued_or_root(header.as_deref()))
+        Some(match header.as_deref().and_then(|header| Some((header, header.context?))) {
+            Some((header, context)) => {
+                Fate::Traced(self.continued(key, header, context, header_parent(context)))
+            }
+            None => self.root(key, header.as_deref(), None),
+        })
     }
 
     fn client_fate(&mut self, key: Key<Exchange>, now: Time, force: bool, depth: u32) -> Option<Fate> {
+        if self.server_is_ignored(key, now, force)? {
+            return Some(Fate::Ignored);
+        }
         let exchange = self.exchanges.get(key)?;
         let header = exchange.header.clone();
         let Some(context) = header.as_ref().and_then(|header| header.context) else {
@@ -87,27 +102,32 @@ impl Correlator {
         };
         let header = header?;
         match exchange.claim {
-            Some(Claim::Forwarded(server)) => {
+            Some(Claim::Forwarded(server_key)) => {
                 // What is no exchange after all is nobody's parent.
-                let Some(server) = self.exchanges.get(server) else {
-                    return Some(Fate::Traced(continued(&header, context, None)));
+                let Some(server) = self.exchanges.get(server_key) else {
+                    return Some(Fate::Traced(self.continued(key, &header, context, None)));
                 };
                 if !server.is_certain() && !force {
                     return None;
                 }
-                if server.excluded {
-                    return Some(Fate::Excluded);
+                let span_id = server.span_id;
+                Some(match self.fate_of(server_key, now, force, depth)? {
+                    fate @ (Fate::Excluded | Fate::Ignored) => fate,
+                    Fate::Traced(trace) => Fate::Traced(child(trace, span_id, LinkMethod::Header)),
+                })
+            }
+            Some(Claim::Late(server_key)) => {
+                if self.exchanges.get(server_key).is_none() {
+                    return Some(Fate::Traced(self.continued(key, &header, context, None)));
                 }
-                let parent = Parent { span_id: server.span_id, method: LinkMethod::Header, remote: false };
-                Some(Fate::Traced(continued(&header, context, Some(parent))))
+                Some(match self.fate_of(server_key, now, force, depth)? {
+                    fate @ (Fate::Excluded | Fate::Ignored) => fate,
+                    Fate::Traced(trace) => {
+                        Fate::Traced(Trace { parent: None, follows: self.link_to(server_key), ..trace })
+                    }
+                })
             }
-            Some(Claim::Late(server)) => {
-                let span_id = self.exchanges.get(server).map(|server| server.span_id);
-                let mut trace = continued(&header, context, None);
-                trace.follows = span_id.map(|span_id| SpanLink { trace_id: context.trace_id, span_id });
-                Some(Fate::Traced(trace))
-            }
-            Some(Claim::Ambiguous) => self.ambiguous_fate(key, &header, context, force),
+            Some(Claim::Ambiguous) => self.ambiguous_fate(key, &header, context, now, force, depth),
             Some(Claim::Made) | None => {
                 // Its owner may have lost the very header that was forwarded.
                 let doubt = match exchange.owner {
@@ -117,7 +137,7 @@ impl Correlator {
                     Some(Owner::Gone(_)) | None => false,
                 };
                 let parent = header_parent(context).filter(|_| !doubt);
-                Some(Fate::Traced(continued(&header, context, parent)))
+                Some(Fate::Traced(self.continued(key, &header, context, parent)))
             }
         }
     }
@@ -128,10 +148,11 @@ impl Correlator {
         key: Key<Exchange>,
         header: &Header,
         context: Context,
+        now: Time,
         force: bool,
+        depth: u32,
     ) -> Option<Fate> {
         let exchange = self.exchanges.get(key)?;
-        let mut parent = None;
         if let Some(Owner::Exchange(owner_key)) = exchange.owner
             && let Some(owner) = self.exchanges.get(owner_key)
         {
@@ -141,10 +162,14 @@ impl Correlator {
             let same = owner.header.as_ref().is_some_and(|header| header.context == Some(context));
             let during = owner.end.is_none_or(|end| exchange.first.enter < end);
             if same && during && self.holds(exchange, owner) {
-                parent = Some(Parent { span_id: owner.span_id, method: LinkMethod::Reader, remote: false });
+                let span_id = owner.span_id;
+                return Some(match self.fate_of(owner_key, now, force, depth)? {
+                    fate @ (Fate::Excluded | Fate::Ignored) => fate,
+                    Fate::Traced(trace) => Fate::Traced(child(trace, span_id, LinkMethod::Reader)),
+                });
             }
         }
-        Some(Fate::Traced(continued(header, context, parent)))
+        Some(Fate::Traced(self.continued(key, header, context, None)))
     }
 
     /// A call without ids in its header belongs to its owner's trace.
@@ -157,28 +182,26 @@ impl Correlator {
         depth: u32,
     ) -> Option<Fate> {
         let exchange = self.exchanges.get(key)?;
+        let callee_ended = force || self.callee_ended(exchange, now);
         let link = match exchange.owner {
             // A header that was lost would have decided.
-            _ if !exchange.header_known => return Some(self.root(None, None)),
-            None => return Some(self.root(header, None)),
+            _ if !exchange.header_known => return Some(self.root(key, None, None)),
+            None => return callee_ended.then(|| self.root(key, header, None)),
             Some(Owner::Gone(link)) => Some(link),
             Some(Owner::Exchange(owner_key)) => {
                 let Some(owner) = self.exchanges.get(owner_key) else {
-                    return Some(self.root(header, None));
+                    return callee_ended.then(|| self.root(key, header, None));
                 };
                 if owner.end.is_none() && !force {
                     return None;
                 }
                 if !self.holds(exchange, owner) {
-                    return Some(self.root(header, None));
-                }
-                if owner.excluded {
-                    return Some(Fate::Excluded);
+                    return callee_ended.then(|| self.root(key, header, None));
                 }
                 let (span_id, late) =
                     (owner.span_id, owner.end.is_some_and(|end| exchange.first.enter >= end));
                 match self.fate_of(owner_key, now, force, depth)? {
-                    Fate::Excluded => return Some(Fate::Excluded),
+                    fate @ (Fate::Excluded | Fate::Ignored) => return Some(fate),
                     Fate::Traced(trace) if !late => {
                         return Some(Fate::Traced(child(trace, span_id, LinkMethod::Reader)));
                     }
@@ -189,35 +212,59 @@ impl Correlator {
         // An answer to a request that was not seen would show shortly after the call.
         let exchange = self.exchanges.get(key)?;
         let over = exchange.end.is_some() && now >= exchange.ended.saturating_add(limit::PEER_WAIT);
-        if !over && !force {
+        let ready = force || (over && callee_ended);
+        if !ready {
             return None;
         }
         let undisturbed = self.ownership.undisturbed(exchange.first.task, exchange.voids);
-        Some(self.root(header, link.filter(|_| undisturbed)))
+        Some(self.root(key, header, link.filter(|_| undisturbed)))
     }
 
     /// The reader rule holds between these two.
     fn holds(&self, call: &Exchange, owner: &Exchange) -> bool {
-        owner.taints == 0 && owner.ended_for_certain() && self.ownership.holds(call.first.task)
+        self.owns_calls_of(owner, call.first.task)
     }
 
-    fn continued_or_root(&mut self, header: Option<&Header>) -> Fate {
-        match header.and_then(|header| Some((header, header.context?))) {
-            Some((header, context)) => Fate::Traced(continued(header, context, header_parent(context))),
-            None => self.root(header, None),
+    /// The calls that this task made belong to this exchange, whose request it read.
+    pub(super) fn owns_calls_of(&self, owner: &Exchange, task: Task) -> bool {
+        owner.taints == 0 && owner.ended_for_certain() && self.ownership.holds(task)
+    }
+
+    /// A trace that has no header with ids. One without may still say whether to sample it.
+    fn root(&mut self, key: Key<Exchange>, header: Option<&Header>, follows: Option<SpanLink>) -> Fate {
+        let made = self.made_below(key);
+        if let Some((header, context)) = made.as_ref().and_then(|header| Some((header, header.context?))) {
+            return Fate::Traced(Trace { follows, ..self.continued(key, header, context, None) });
         }
+        let trace_id = self.ids.trace();
+        let decision = self.sample(key, trace_id, header.and_then(|header| header.sampled), None);
+        Fate::Traced(trace(trace_id, None, decision, true, follows))
     }
 
-    /// A trace of its own. A header without ids may still say whether to sample it.
-    fn root(&mut self, header: Option<&Header>, follows: Option<SpanLink>) -> Fate {
-        let sampled = header.and_then(|header| header.sampled).unwrap_or(true);
-        Fate::Traced(Trace {
-            trace_id: self.ids.trace(),
-            parent: None,
-            flags: RANDOM | if sampled { SAMPLED } else { 0 },
-            state: None,
-            follows,
-        })
+    /// The trace that a header names.
+    fn continued(
+        &self,
+        key: Key<Exchange>,
+        header: &Header,
+        context: Context,
+        parent: Option<Parent>,
+    ) -> Trace {
+        let decision = self.sample(key, context.trace_id, header.sampled, header.state.as_ref());
+        trace(context.trace_id, parent, decision, header.random, None)
+    }
+
+    /// Decides about a trace where it enters this host.
+    fn sample(
+        &self,
+        key: Key<Exchange>,
+        trace_id: TraceId,
+        decided: Option<bool>,
+        state: Option<&Arc<str>>,
+    ) -> Decision {
+        match self.exchanges.get(key) {
+            Some(exchange) => exchange.policy.sampler.decide(trace_id, decided, state),
+            None => Decision { sampled: decided.unwrap_or(true), state: state.cloned() },
+        }
     }
 }
 
@@ -230,18 +277,20 @@ fn header_parent(context: Context) -> Option<Parent> {
     context.span_id.map(|span_id| Parent { span_id, method: LinkMethod::Header, remote: true })
 }
 
-fn continued(header: &Header, context: Context, parent: Option<Parent>) -> Trace {
-    let sampled = if header.sampled.unwrap_or(true) { SAMPLED } else { 0 };
-    let random = if header.random { RANDOM } else { 0 };
-    Trace {
-        trace_id: context.trace_id,
-        parent,
-        flags: sampled | random,
-        state: header.state.clone(),
-        follows: None,
-    }
+fn trace(
+    trace_id: TraceId,
+    parent: Option<Parent>,
+    decision: Decision,
+    random: bool,
+    follows: Option<SpanLink>,
+) -> Trace {
+    let flags = if decision.sampled { SAMPLED } else { 0 } | if random { RANDOM } else { 0 };
+    Trace { trace_id, parent, flags, state: decision.state, follows, skipped: false }
 }
 
+/// What is linked to a parent on this host has its decision. Where that one makes no span, its own parent, if it
+/// has one, is the nearest span above.
 fn child(parent: Trace, span_id: SpanId, method: LinkMethod) -> Trace {
-    Trace { parent: Some(Parent { span_id, method, remote: false }), follows: None, ..parent }
+    let above = if parent.skipped { parent.parent } else { Some(Parent { span_id, method, remote: false }) };
+    Trace { parent: above, follows: None, skipped: false, ..parent }
 }

@@ -55,6 +55,12 @@ pub(crate) struct Header {
     pub(crate) state: Option<Arc<str>>,
 }
 
+impl Header {
+    pub(crate) fn trace_id(&self) -> Option<TraceId> {
+        self.context.map(|context| context.trace_id)
+    }
+}
+
 /// A field did not follow its specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;

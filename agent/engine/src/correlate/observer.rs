@@ -182,10 +182,12 @@ impl Correlator {
         let (kept, refused) = Head::new(head, exchange.side, &exchange.policy, room);
         self.counters.add(Counter::ForwardedMalformed, refused.forwarded);
         self.counters.add(Counter::HeadersLeftOut, refused.headers);
-        let excluded = self.config.telemetry_ingest == TelemetryIngest::Exclude
-            && is_telemetry(kept.method, head.target);
+        let telemetry = is_telemetry(kept.method, head.target);
+        let excluded = telemetry && self.config.telemetry_ingest == TelemetryIngest::Exclude;
+        let method = kept.method;
         self.kept_text = self.kept_text.saturating_add(kept.size());
         exchange.head = Some(kept);
+        exchange.telemetry = telemetry;
         let context = header.as_ref().and_then(|header| header.context);
         exchange.header_known = header.is_some() || !head.fields_incomplete;
         exchange.header = header.map(Box::new);
@@ -211,12 +213,15 @@ impl Correlator {
                 if let Some(Claim::Forwarded(server) | Claim::Late(server)) = claim {
                     self.depend(key, server);
                 }
+                self.made(key);
+                self.calls(tgid, method, head.target);
             }
         }
         if excluded {
             self.exclude(key);
         }
         self.changed.push(key);
+        self.changed.extend(self.client_of(key));
         self.settle(now);
     }
 

@@ -37,6 +37,7 @@ impl Correlator {
         // Last in, first out: what looks at this one may need to before it is gone.
         self.changed.push(key);
         self.changed.extend(exchange.dependents.iter().copied());
+        self.changed.extend(self.client_of(key));
         self.settle(now);
         if let Some(exchange) = self.exchanges.get(key).filter(|it| it.phase == Phase::Waiting) {
             let first = match (exchange.side, exchange.pair) {
@@ -46,6 +47,13 @@ impl Correlator {
             let expires = exchange.ended.saturating_add(limit::OWNER_WAIT);
             self.deadlines.push(if first > now { first } else { expires }, Wake::Exchange(key));
         }
+    }
+
+    /// The client at the other end of a server exchange: it may be ignored, or of another trace, because of it.
+    pub(super) fn client_of(&self, key: Key<Exchange>) -> Option<Key<Exchange>> {
+        let exchange = self.exchanges.get(key).filter(|exchange| exchange.side == Side::Server)?;
+        let undecided = |client: &Key<_>| self.exchanges.get(*client).is_some_and(|it| it.fate.is_none());
+        exchange.pair.filter(undecided)
     }
 
     /// A server exchange ended: what that says of its reader.
@@ -150,21 +158,29 @@ impl Correlator {
         let (start, end) = self.times(exchange);
         let link = self.link_to(key).filter(|_| !excluded);
         self.accounting.waiting = self.accounting.waiting.saturating_sub(1);
-        let trace = exchange.trace().cloned().filter(|_| !excluded);
-        match trace {
-            None => {
-                self.accounting.excluded = self.accounting.excluded.saturating_add(1);
-                self.counters.add(Counter::Excluded, 1);
+        let out = &mut self.accounting;
+        let (place, counter) = match &exchange.fate {
+            _ if excluded => (&mut out.excluded, Some(Counter::Excluded)),
+            Some(Fate::Excluded) | None => (&mut out.excluded, Some(Counter::Excluded)),
+            Some(Fate::Ignored) => (&mut out.ignored, Some(Counter::Ignored)),
+            Some(Fate::Traced(trace)) if !trace.is_sampled() => {
+                (&mut out.sampled_out, Some(Counter::SampledOut))
             }
-            Some(_) if self.spans.len() >= limit::SPANS_MAX => {
-                self.accounting.dropped = self.accounting.dropped.saturating_add(1);
-                self.counters.add(Counter::SpansDropped, 1);
+            Some(Fate::Traced(trace)) if trace.skipped => {
+                (&mut out.instrumented, Some(Counter::Instrumented))
             }
-            Some(trace) => {
+            Some(Fate::Traced(_)) if self.spans.len() >= limit::SPANS_MAX => {
+                (&mut out.dropped, Some(Counter::SpansDropped))
+            }
+            Some(Fate::Traced(trace)) => {
                 let socket = self.sockets.get_mut(exchange.socket);
-                self.spans.push_back(attributes::span(exchange, socket, trace, start, end));
-                self.accounting.waiting = self.accounting.waiting.saturating_add(1);
+                self.spans.push_back(attributes::span(exchange, socket, trace.clone(), start, end));
+                (&mut out.waiting, None)
             }
+        };
+        *place = place.saturating_add(1);
+        if let Some(counter) = counter {
+            self.counters.add(counter, 1);
         }
         self.detach(key, link, now);
         let Some(exchange) = self.exchanges.get_mut(key) else { return };

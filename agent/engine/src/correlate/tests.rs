@@ -3,11 +3,14 @@
 mod accounting;
 mod connections;
 mod headers;
+mod ignoring;
+mod instrumented;
 mod readers;
+mod sampling;
 mod spans;
 
 use core::net::{Ipv4Addr, SocketAddr};
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{Correlator, observer::Watch};
 use crate::{
@@ -16,6 +19,7 @@ use crate::{
     event::{Call, ConnectionId, Endpoint, Open, Role, Task, Time},
     exchange::{Key, Phase, Socket},
     limit,
+    policy::{Policy, Sampler},
     protocol::{Ending, Field, Observer, RequestHead, ResponseHead, Side, Version},
     span::{Kind, LinkMethod, Span},
 };
@@ -60,6 +64,13 @@ impl World {
 
     fn with(config: Config) -> Self {
         Self { correlator: Correlator::new(config), now: 1_000_000_000, sockets: 0, requests: HashMap::new() }
+    }
+
+    /// With a policy for every process.
+    fn governed(policy: Policy) -> Self {
+        let mut world = Self::new();
+        world.correlator.policies.set_default(Arc::new(policy));
+        world
     }
 
     fn open_record(&mut self, local: u16, remote: u16) -> Open {

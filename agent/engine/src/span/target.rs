@@ -4,13 +4,13 @@ use crate::exchange::{Head, Method};
 
 /// What a target and the host say about the resource. Parts are as on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Target<'a> {
-    pub(super) scheme: Option<&'a [u8]>,
+pub(crate) struct Target<'a> {
+    pub(crate) scheme: Option<&'a [u8]>,
     /// Of an absolute or authority form.
-    pub(super) authority: Option<&'a [u8]>,
+    pub(crate) authority: Option<&'a [u8]>,
     /// Of an absolute form it may be empty.
-    pub(super) path: Option<&'a [u8]>,
-    pub(super) query: Option<&'a [u8]>,
+    pub(crate) path: Option<&'a [u8]>,
+    pub(crate) query: Option<&'a [u8]>,
 }
 
 impl<'a> Target<'a> {
@@ -31,7 +31,7 @@ impl<'a> Target<'a> {
     }
 
     /// `connect`: the method is CONNECT, whose target is an authority.
-    fn parse(text: &'a [u8], connect: bool) -> Self {
+    pub(crate) fn parse(text: &'a [u8], connect: bool) -> Self {
         if text.first() == Some(&b'/') || text == b"*" {
             let (path, query) = split_query(text);
             return Self { path: Some(path), query, ..Self::default() };

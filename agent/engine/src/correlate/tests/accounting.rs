@@ -1,5 +1,11 @@
 use super::*;
-use crate::protocol::Unseen;
+use crate::{
+    policy::{
+        Ignore, Instrumented,
+        ignore::{Rule, Status},
+    },
+    protocol::Unseen,
+};
 
 /// xorshift64*: enough to choose what happens next.
 struct Random(u64);
@@ -22,18 +28,37 @@ fn seed() -> u64 {
     option_env!("SEED").and_then(|seed| seed.parse().ok()).unwrap_or(0x5eed)
 }
 
-const FIELDS: [&[(&str, &str)]; 4] = [
+const FIELDS: [&[(&str, &str)]; 6] = [
     &[],
     &[("traceparent", TRACEPARENT)],
     &[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00000000000000aa-00")],
     &[("traceparent", "?"), ("b3", "0")],
+    &[("b3", "4bf92f3577b34da6a3ce929d0e0e4736-00000000000000bb"), ("user-agent", "a")],
+    &[("user-agent", "a")],
 ];
+
+/// What an operator may want of a process.
+fn policy(random: &mut Random) -> Policy {
+    let rules = vec![
+        Rule { path: Some("/ignored".parse().unwrap()), ..Rule::default() },
+        Rule { status: Some(Status::Code(200)), user_agent: Some("a".parse().unwrap()), ..Rule::default() },
+        Rule { port: Some(random.one(&[80, 81])), method: Some("GET".into()), ..Rule::default() },
+    ];
+    let samplers = ["parentbased_always_on", "always_on", "always_off", "parentbased_traceidratio"];
+    Policy {
+        sampler: Sampler::parse(random.one(&samplers), Some("0.5")).unwrap(),
+        ignore: if random.below(2) == 0 { Ignore::new(rules).unwrap() } else { Ignore::default() },
+        instrumented: random.one(&[Instrumented::Skip, Instrumented::Both]),
+        ..Policy::default()
+    }
+}
 
 /// Does anything a protocol may do, and checks the equation after each step.
 fn run(seed: u64, steps: usize) -> World {
     eprintln!("seed {seed}");
     let mut random = Random(seed);
-    let mut world = World::new();
+    let mut world = World::governed(policy(&mut random));
+    world.correlator.policies.set(20, Some(Arc::new(policy(&mut random))));
     let connections: Vec<_> = (0..6).map(|_| world.connect()).collect();
     let tasks: Vec<_> = (0..8).map(|id| task(10 * (id % 3 + 1), u64::from(id))).collect();
     let mut open: Vec<At> = Vec::new();
@@ -46,9 +71,9 @@ fn run(seed: u64, steps: usize) -> World {
                 open.push(world.start(socket, side, one));
             }
             4..=5 if !open.is_empty() => {
-                let target = random.one(&["/", "/v1/traces"]);
-                let fields = random.one(&FIELDS);
-                world.head(random.one(&open), one, "POST", target, fields);
+                let target = random.one(&["/", "/", "/ignored", "/v1/traces"]);
+                let (method, fields) = (random.one(&["GET", "POST"]), random.one(&FIELDS));
+                world.head(random.one(&open), one, method, target, fields);
             }
             6..=8 if !open.is_empty() => {
                 let at = open.swap_remove(random.below(open.len()));
@@ -67,8 +92,12 @@ fn run(seed: u64, steps: usize) -> World {
                 let time = random.one(&[1, limit::PEER_WAIT, limit::OWNER_WAIT / 3]);
                 world.wait(time);
             }
-            11 => match random.below(3) {
+            11 => match random.below(4) {
                 0 => drop(world.spans()),
+                3 => {
+                    let policy = Some(Arc::new(policy(&mut random)));
+                    world.correlator.policies.set(10, policy.filter(|_| random.below(2) == 0));
+                }
                 1 => world.correlator.process_changed(one.tgid),
                 _ => world.correlator.unseen_request(one),
             },
@@ -87,6 +116,9 @@ fn every_exchange_is_accounted_for_at_every_moment_whatever_happens() {
         let counted = |counter| world.correlator.counters.value(counter);
         assert_eq!(accounting.seen, counted(Counter::ExchangesSeen));
         assert_eq!(accounting.excluded, counted(Counter::Excluded));
+        assert_eq!(accounting.ignored, counted(Counter::Ignored));
+        assert_eq!(accounting.instrumented, counted(Counter::Instrumented));
+        assert_eq!(accounting.sampled_out, counted(Counter::SampledOut));
         assert_eq!(accounting.retracted, counted(Counter::ExchangesRetracted));
         // Nothing is left once everything has ended and waited.
         let sockets: Vec<_> = world.correlator.sockets.keys().collect();
