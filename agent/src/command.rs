@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     doctor::{self, Check},
-    export::{Destination, Exports, FLUSH_MAX},
+    export::{Destination, Exports, FLUSH_MAX, Routes},
     kernel::{Options, Probes},
     privileges,
     process::{Processes, Root, Scope, Selection, namespace},
@@ -113,7 +113,7 @@ fn replay(command: &cli::Replay) -> Result<u8> {
     let path = command.file.display();
     let recording = Reader::open(&command.file).with_context(|| format!("{path}"))?;
     let clock = Arc::new(Clock::fixed(recording.header().clock_offset));
-    let exports = Exports::start(&destinations(&config, &["console"])?, clock)?;
+    let exports = Exports::start(&Routes::new(&destinations(&config, &["console"])?), clock)?;
     let engine = engine::Config { telemetry_ingest: ingest(&config), ..engine::Config::default() };
     let (_, failure) = replay::replay(recording, engine, |spans| {
         exports.hand_over(spans);

@@ -15,12 +15,15 @@ use engine::span::Span;
 
 pub use self::{
     destination::{Destination, DestinationError, OtlpTarget},
+    headers::{HeaderError, Headers},
     otlp::SettingsError,
     queue::{Counts, Reason},
+    routes::{ExportSet, Routes, TooManySets},
 };
 use self::{
     otlp::{Otlp, Settings},
     queue::Queue,
+    routes::Exporter,
 };
 use crate::clock::{Clock, Offset};
 pub use crate::process::Resource;
@@ -28,12 +31,17 @@ pub use crate::process::Resource;
 mod console;
 mod destination;
 mod encode;
+mod headers;
 mod json;
 mod otlp;
 mod queue;
+mod routes;
 
 /// Spans that one destination may hold, queued and in flight: about 20 MB, or 0.8 s of 10,000 exchanges a second.
 const QUEUE_SPANS: usize = 16_384;
+
+/// Spans that all destinations together may hold, however many tenants there are: more of them share this.
+const ALL_QUEUES_SPANS: usize = 4 * QUEUE_SPANS;
 
 /// Ending waits this long for the destinations at most: the agent is gone within 5 s of SIGTERM.
 pub const FLUSH_MAX: Duration = Duration::from_secs(3);
@@ -44,6 +52,8 @@ pub struct Exported {
     pub span: Span,
     /// Shared by all spans of the process image: spans are grouped by the identity of this pointer.
     pub resource: Arc<Resource>,
+    /// The destinations that take it.
+    pub to: ExportSet,
 }
 
 /// Spans that were handed over together, shared by all destinations.
@@ -69,19 +79,22 @@ pub enum ExportError {
 pub struct Exports {
     clock: Arc<Clock>,
     queues: Vec<Arc<Queue>>,
+    /// The queues of each [`ExportSet`].
+    sets: Vec<Vec<Arc<Queue>>>,
 }
 
 impl Exports {
     /// Starts a thread for each destination. Settings are read and files opened here: what is wrong with them is an
     /// error now. A collector that does not answer is none; it may come later.
-    pub fn start(destinations: &[Destination], clock: Arc<Clock>) -> Result<Self, ExportError> {
-        let mut queues = Vec::with_capacity(destinations.len());
-        for destination in destinations {
-            let queue = Arc::new(Queue::new(destination.to_string(), QUEUE_SPANS));
+    pub fn start(routes: &Routes, clock: Arc<Clock>) -> Result<Self, ExportError> {
+        let bound = QUEUE_SPANS.min(ALL_QUEUES_SPANS / routes.exporters.len().max(1));
+        let mut queues: Vec<Arc<Queue>> = Vec::with_capacity(routes.exporters.len());
+        for Exporter { destination, headers } in &routes.exporters {
+            let queue = Arc::new(Queue::new(unused_name(destination, &queues), bound));
             let worker = Arc::clone(&queue);
             match destination {
                 Destination::Otlp(target) => {
-                    let sender = Otlp::new(Settings::new(target, |name| std::env::var(name).ok())?)?;
+                    let sender = Otlp::new(Settings::new(target, headers, |name| std::env::var(name).ok())?)?;
                     spawn(&queue, async move || sender.run(&worker).await)?;
                 }
                 Destination::Json(path) => {
@@ -93,17 +106,27 @@ impl Exports {
             }
             queues.push(queue);
         }
-        Ok(Self { clock, queues })
+        let set =
+            |indices: &Vec<usize>| indices.iter().filter_map(|index| queues.get(*index).cloned()).collect();
+        let sets = routes.sets().iter().map(set).collect();
+        Ok(Self { clock, queues, sets })
     }
 
-    /// Hands spans to every destination. Never waits; what does not fit is counted as dropped.
-    pub fn hand_over(&self, spans: Vec<Exported>) {
-        if spans.is_empty() {
-            return;
-        }
-        let batch = Arc::new(Batch { offset: self.clock.refresh(), spans });
-        for queue in &self.queues {
-            queue.push(&batch);
+    /// Hands each span to the destinations of its set. Never waits; what does not fit is counted as dropped.
+    pub fn hand_over(&self, mut spans: Vec<Exported>) {
+        let offset = self.clock.refresh();
+        // All of one set are one batch: nearly always that is all there is.
+        while let Some(to) = spans.first().map(|first| first.to) {
+            let others = if spans.iter().all(|span| span.to == to) {
+                Vec::new()
+            } else {
+                spans.extract_if(.., |span| span.to != to).collect()
+            };
+            let batch = Arc::new(Batch { offset, spans });
+            for queue in self.sets.get(to.index()).into_iter().flatten() {
+                queue.push(&batch);
+            }
+            spans = others;
         }
     }
 
@@ -123,6 +146,14 @@ impl Exports {
     pub fn counts(&self) -> impl Iterator<Item = (&str, Counts)> {
         self.queues.iter().map(|queue| (queue.name(), queue.counts()))
     }
+}
+
+/// The name of a destination in logs and counts. Tenants of one backend are numbered: their headers may be secrets.
+fn unused_name(destination: &Destination, others: &[Arc<Queue>]) -> String {
+    let name = destination.to_string();
+    let numbered = (2..).map(|number| format!("{name} #{number}"));
+    let is_used = |name: &String| others.iter().any(|queue| queue.name() == name);
+    std::iter::once(name.clone()).chain(numbered).find(|name| !is_used(name)).unwrap_or(name.clone())
 }
 
 /// Runs a destination on a thread of its own: a terminal or a disk that blocks holds up nothing else.

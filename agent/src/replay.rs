@@ -5,7 +5,7 @@ use std::{collections::HashMap, io::BufRead, sync::Arc};
 use engine::{Engine, event::Time, protocol::Unseen};
 
 use crate::{
-    export::Exported,
+    export::{ExportSet, Exported},
     process::Resource,
     recording::{Frame, ReadError, Reader},
 };
@@ -44,7 +44,7 @@ pub fn replay<R: BufRead>(
     let mut release = |spans: &mut Vec<engine::span::Span>, resources: &Resources| {
         let exported = spans.drain(..).map(|span| {
             let resource = resources.at(span.tgid, span.start);
-            Exported { span, resource }
+            Exported { span, resource, to: ExportSet::default() }
         });
         take(exported.collect());
     };

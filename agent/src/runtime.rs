@@ -22,7 +22,7 @@ use self::signals::Signals;
 pub use self::{pipeline::Pipeline, status::StatusFile};
 use crate::{
     clock::{self, Clock},
-    export::{Destination, Exports, FLUSH_MAX},
+    export::{Destination, Exports, FLUSH_MAX, Routes},
     kernel::{Options, Probes, Reader},
     process::Processes,
     recording::{Header, Writer},
@@ -61,7 +61,7 @@ impl Session {
     /// Loads and attaches the probes, starts the exports, learns the running processes.
     pub fn start(setup: Setup) -> Result<Self> {
         let clock = Arc::new(Clock::default());
-        let exports = Exports::start(&setup.destinations, Arc::clone(&clock))?;
+        let exports = Exports::start(&Routes::new(&setup.destinations), Arc::clone(&clock))?;
         let seed = random_seed().context("cannot get random numbers from the kernel")?;
         // What a recording overwrites is lost only when tracing is possible.
         let (mut probes, reader) = Probes::load(&setup.options)?;

@@ -26,6 +26,16 @@ pub enum OtlpTarget {
     Grpc(Option<String>),
 }
 
+impl Destination {
+    /// Whether it is sent requests, which can have headers.
+    pub fn has_headers(&self) -> bool {
+        match self {
+            Self::Otlp(_) => true,
+            Self::Json(_) | Self::Console => false,
+        }
+    }
+}
+
 /// A destination that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DestinationError {

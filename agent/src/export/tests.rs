@@ -69,14 +69,19 @@ pub(super) fn full_span(id: u64) -> Span {
     }
 }
 
+/// A span for the destinations that all spans go to.
+pub(super) fn exported(span: Span, resource: &Arc<Resource>) -> Exported {
+    Exported { span, resource: Arc::clone(resource), to: ExportSet::default() }
+}
+
 /// Many small spans of one process.
 pub(super) fn spans(count: u64) -> Vec<Exported> {
     let resource = resource("shop");
-    (1..=count).map(|id| Exported { span: span(id), resource: Arc::clone(&resource) }).collect()
+    (1..=count).map(|id| exported(span(id), &resource)).collect()
 }
 
 pub(super) fn start(destination: &str) -> Exports {
-    Exports::start(&[destination.parse().unwrap()], Arc::default()).unwrap()
+    Exports::start(&Routes::new(&[destination.parse().unwrap()]), Arc::default()).unwrap()
 }
 
 pub(super) fn counts(exports: &Exports) -> Counts {
@@ -142,7 +147,7 @@ fn a_destination_that_is_stuck_takes_nothing_from_another() {
     let (_listener, stuck) = silent();
     let path = std::env::temp_dir().join(format!("spandrel-stuck-{}.jsonl", std::process::id()));
     let destinations = [stuck.parse().unwrap(), Destination::Json(path.clone())];
-    let exports = Exports::start(&destinations, Arc::default()).unwrap();
+    let exports = Exports::start(&Routes::new(&destinations), Arc::default()).unwrap();
     exports.hand_over(spans(10));
     let deadline = in_seconds(60);
     while exports.counts().nth(1).unwrap().1.accepted < 10 {
@@ -157,7 +162,7 @@ fn a_destination_that_is_stuck_takes_nothing_from_another() {
 fn json_lines_are_requests_by_the_rules_of_otlp_json() {
     let path = std::env::temp_dir().join(format!("spandrel-lines-{}.jsonl", std::process::id()));
     let exports = start(&format!("json={}", path.display()));
-    exports.hand_over(vec![Exported { span: full_span(0xab), resource: resource("shop") }]);
+    exports.hand_over(vec![exported(full_span(0xab), &resource("shop"))]);
     wait_for(&exports, |counts| counts.accepted == 1);
     exports.hand_over(spans(2));
     exports.flush(in_seconds(5));
@@ -184,6 +189,55 @@ fn json_lines_are_requests_by_the_rules_of_otlp_json() {
 
 #[test]
 fn a_file_that_cannot_be_opened_is_named() {
-    let error = Exports::start(&["json=/no/such/dir/x".parse().unwrap()], Arc::default()).unwrap_err();
+    let error =
+        Exports::start(&Routes::new(&["json=/no/such/dir/x".parse().unwrap()]), Arc::default()).unwrap_err();
     assert!(error.to_string().starts_with("cannot open /no/such/dir/x"), "{error}");
+}
+
+#[test]
+fn each_span_goes_to_the_destinations_of_its_set_and_to_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| Destination::Json(directory.path().join(name));
+    let mut routes = Routes::new(&[file("all"), file("both")]);
+    let shop = routes.add(Some(&[file("shop"), file("both")]), &Headers::default()).unwrap();
+    let nowhere = routes.add(Some(&[]), &Headers::default()).unwrap();
+    let exports = Exports::start(&routes, Arc::default()).unwrap();
+    let sets = [ExportSet::default(), shop, ExportSet::default(), nowhere, shop, shop];
+    let spans = spans(6).into_iter().zip(sets).map(|(exported, to)| Exported { to, ..exported });
+    exports.hand_over(spans.collect());
+    exports.flush(in_seconds(60));
+    let accepted: Vec<_> = exports.counts().map(|(_, counts)| (counts.handed_in, counts.accepted)).collect();
+    assert_eq!(accepted, [(2, 2), (5, 5), (3, 3)]);
+    let written = |name: &str| {
+        let lines = std::fs::read_to_string(directory.path().join(name)).unwrap();
+        let mut ids: Vec<_> = lines
+            .lines()
+            .map(|line| serde_json::from_str::<ExportTraceServiceRequest>(line).unwrap())
+            .flat_map(|request| request.resource_spans)
+            .flat_map(|group| group.scope_spans)
+            .flat_map(|scope| scope.spans)
+            .map(|span| span.span_id[7])
+            .collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!((written("all"), written("shop")), (vec![1, 3], vec![2, 5, 6]));
+    assert_eq!(written("both"), [1, 2, 3, 5, 6]);
+}
+
+#[test]
+fn tenants_are_numbered_and_share_the_memory_of_four_queues() {
+    let (_listener, destination) = silent();
+    let mut routes = Routes::new(&[destination.parse().unwrap()]);
+    for tenant in 1..8 {
+        let mut headers = Headers::default();
+        headers.insert("x-tenant", tenant.to_string()).unwrap();
+        routes.add(None, &headers).unwrap();
+    }
+    let exports = Exports::start(&routes, Arc::default()).unwrap();
+    let names: Vec<_> = exports.counts().map(|(name, _)| name.to_owned()).collect();
+    assert_eq!((&names[0], &names[7]), (&destination, &format!("{destination} #8")));
+    exports.hand_over(spans(QUEUE_SPANS as u64));
+    let counts = counts(&exports);
+    assert_eq!((counts.queued, counts.dropped(Reason::QueueFull)), (8192, 8192));
 }

@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{failures::Failures, status::Status};
 use crate::{
-    export::{Exported, Exports},
+    export::{ExportSet, Exported, Exports},
     held::Held,
     kernel::{Existing, Probes},
     process::{Change, Decision, Processes, Resource},
@@ -244,7 +244,7 @@ impl Pipeline {
                     self.recorded.insert(span.tgid, Arc::clone(&resource));
                 }
             }
-            self.batch.push(Exported { span, resource });
+            self.batch.push(Exported { span, resource, to: ExportSet::default() });
         }
         self.exports.hand_over(std::mem::take(&mut self.batch));
         while let Some(order) = self.engine.poll_order() {

@@ -36,7 +36,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(Exported { span, resource }: &Exported) -> Self {
+    pub(super) fn new(Exported { span, resource, .. }: &Exported) -> Self {
         let (result, mood) = result(span);
         Self {
             span_id: span.span_id,

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::{paint::Painter, traces::Traces};
 use crate::export::{
     Exported,
-    tests::{attribute, resource, span, text},
+    tests::{attribute, exported, resource, span, text},
 };
 
 const MILLISECOND: u64 = 1_000_000;
@@ -37,7 +37,7 @@ impl Call<'_> {
             ],
             ..span(self.id)
         };
-        Exported { span, resource: resource(self.service) }
+        exported(span, &resource(self.service))
     }
 }
 
@@ -103,9 +103,9 @@ fn a_narrow_terminal_cuts_the_target_and_keeps_the_columns() {
 
 #[test]
 fn failures_doubts_and_missing_parents_are_told_apart() {
-    let with = |id, attributes, status, parent| Exported {
-        span: Span { attributes, status, parent, start: 1_000_000_000 + id, ..span(id) },
-        resource: resource("shop"),
+    let with = |id, attributes, status, parent| {
+        let span = Span { attributes, status, parent, start: 1_000_000_000 + id, ..span(id) };
+        exported(span, &resource("shop"))
     };
     let request = |path, rest| vec![text("http.request.method", "GET"), text("url.path", path), rest];
     let failed = Status::Error { description: None };
@@ -178,12 +178,12 @@ fn traces_that_never_end_are_printed_at_a_bound() {
     let resource = resource("s");
     for id in 1..=20_000 {
         let span = Span { trace_id: TraceId(u128::from(id)), ..span(id) };
-        traces.add(&Exported { span, resource: Arc::clone(&resource) }, now);
+        traces.add(&exported(span, &resource), now);
     }
     assert_eq!(traces.take_due(now).len(), 20_000 - 1024);
     assert_eq!(traces.take_all().len(), 1024);
     for id in 1..=20_000 {
-        traces.add(&Exported { span: span(id), resource: Arc::clone(&resource) }, now);
+        traces.add(&exported(span(id), &resource), now);
     }
     assert_eq!(traces.take_all().iter().map(|trace| trace.lines.len()).sum::<usize>(), 20_000);
 }

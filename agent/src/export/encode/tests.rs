@@ -14,7 +14,7 @@ use crate::{
     export::{
         Batch,
         queue::{Batching, Queue},
-        tests::{attribute, full_span, resource, span as small_span, text},
+        tests::{attribute, exported, full_span, resource, span as small_span, text},
     },
 };
 
@@ -45,8 +45,7 @@ fn key_value(key: &str, value: any_value::Value) -> KeyValue {
 fn every_field_of_a_span_arrives() {
     use any_value::Value::{ArrayValue as Array, BoolValue, IntValue, StringValue};
     let source = full_span(0xab);
-    let (requests, 0) = encoded(vec![Exported { span: source.clone(), resource: resource("shop") }], 1 << 20)
-    else {
+    let (requests, 0) = encoded(vec![exported(source.clone(), &resource("shop"))], 1 << 20) else {
         panic!("it fits");
     };
     let mut request = decoded(&requests[0]);
@@ -108,7 +107,7 @@ fn a_root_has_no_parent_and_a_local_parent_is_not_remote() {
     let local = Parent { span_id: SpanId(1), method: LinkMethod::Reader, remote: false };
     let child = Span { parent: Some(local), ..small_span(2) };
     let resource = resource("shop");
-    let spans = [small_span(1), child].map(|span| Exported { span, resource: Arc::clone(&resource) });
+    let spans = [small_span(1), child].map(|span| exported(span, &resource));
     let (requests, _) = encoded(spans.into(), 1 << 20);
     let spans = &decoded(&requests[0]).resource_spans[0].scope_spans[0].spans;
     assert_eq!((spans[0].parent_span_id.len(), spans[0].flags, spans[0].status.is_some()), (0, 0x101, false));
@@ -118,8 +117,7 @@ fn a_root_has_no_parent_and_a_local_parent_is_not_remote() {
 #[test]
 fn many_resources_go_in_one_request_each_with_its_spans() {
     let resources: Vec<_> = (0..100).map(|number| resource(&format!("service-{number}"))).collect();
-    let spans = (0..1000)
-        .map(|id| Exported { span: small_span(id + 1), resource: resources[id as usize % 100].clone() });
+    let spans = (0..1000).map(|id| exported(small_span(id + 1), &resources[id as usize % 100]));
     let (requests, too_large) = encoded(spans.collect(), 1 << 20);
     assert_eq!((requests.len(), requests[0].spans, too_large), (1, 1000, 0));
     let request = decoded(&requests[0]);
@@ -142,8 +140,7 @@ fn requests_are_split_below_the_limit_and_every_span_is_in_one() {
         let resources = [resource("a"), resource("b"), resource("c")];
         let sized =
             |id: u64| Span { attributes: vec![text("x", &"y".repeat(id as usize % 190))], ..small_span(id) };
-        let spans = (1..=500)
-            .map(|id| Exported { span: sized(id), resource: resources[id as usize / 7 % 3].clone() });
+        let spans = (1..=500).map(|id| exported(sized(id), &resources[id as usize / 7 % 3]));
         let (requests, too_large) = encoded(spans.collect(), limit);
         assert_eq!(too_large, 0);
         let mut ids = Vec::new();
@@ -164,8 +161,7 @@ fn requests_are_split_below_the_limit_and_every_span_is_in_one() {
 fn a_span_that_fits_no_request_is_counted_and_holds_up_no_other() {
     let resource = resource("shop");
     let huge = Span { attributes: vec![text("x", &"y".repeat(10_000))], ..small_span(2) };
-    let spans =
-        [small_span(1), huge, small_span(3)].map(|span| Exported { span, resource: Arc::clone(&resource) });
+    let spans = [small_span(1), huge, small_span(3)].map(|span| exported(span, &resource));
     let (requests, too_large) = encoded(spans.into(), 5000);
     assert_eq!((requests.iter().map(|request| request.spans).sum::<u64>(), too_large), (2, 1));
     requests.iter().for_each(|request| drop(decoded(request)));
@@ -196,9 +192,7 @@ fn typical(id: u64) -> Span {
 fn the_cost_of_encoding_a_span() {
     let resources: Vec<_> = (0..5).map(|number| resource(&format!("service-{number}"))).collect();
     let offset = Clock::default().offset();
-    let spans: Vec<_> = (0..2048)
-        .map(|id| Exported { span: typical(id + 1), resource: resources[id as usize % 5].clone() })
-        .collect();
+    let spans: Vec<_> = (0..2048).map(|id| exported(typical(id + 1), &resources[id as usize % 5])).collect();
     let mut encoder = Encoder::new(4 << 20);
     let mut bytes = 0;
     // Of many rounds the fastest: the others were disturbed.

@@ -6,7 +6,7 @@
 
 use std::{fmt::Display, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, uri};
+use http::{Uri, uri};
 use opentelemetry_otlp::{
     Compression, OTEL_EXPORTER_OTLP_COMPRESSION, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS,
     OTEL_EXPORTER_OTLP_INSECURE, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_PROTOCOL_GRPC,
@@ -17,7 +17,7 @@ use opentelemetry_otlp::{
     OTEL_EXPORTER_OTLP_TRACES_TIMEOUT,
 };
 
-use crate::export::destination::OtlpTarget;
+use crate::export::{destination::OtlpTarget, headers::Headers};
 
 const HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS, like authorization=Basic%20...";
 const HTTP_PATH: &str = "v1/traces";
@@ -36,7 +36,7 @@ pub(in crate::export) struct Settings {
     pub(super) protocol: Protocol,
     /// The address of the requests themselves, path included.
     pub(super) endpoint: Uri,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Headers,
     pub(super) timeout: Duration,
     pub(super) gzip: bool,
 }
@@ -58,6 +58,7 @@ impl Settings {
     /// The settings for a target, where `variable` reads the environment.
     pub(in crate::export) fn new(
         target: &OtlpTarget,
+        headers: &Headers,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
         let environment = Environment(&variable);
@@ -80,7 +81,7 @@ impl Settings {
         Ok(Self {
             protocol,
             endpoint,
-            headers: environment.headers(),
+            headers: headers.over(environment.headers()),
             timeout: environment.timeout(),
             gzip: environment.gzip(),
         })
@@ -164,20 +165,16 @@ impl Environment<'_> {
             .unwrap_or_default()
     }
 
-    fn headers(&self) -> HeaderMap {
+    fn headers(&self) -> Headers {
         let names = [OTEL_EXPORTER_OTLP_TRACES_HEADERS, OTEL_EXPORTER_OTLP_HEADERS];
-        let mut headers = HeaderMap::new();
+        let mut headers = Headers::default();
         let Some((variable, text)) = names.into_iter().find_map(|name| self.read(name)) else {
             return headers;
         };
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-            match header(entry) {
-                Some((name, value)) => drop(headers.insert(name, value)),
-                // Its value may be a secret, so only the name is told.
-                None => {
-                    let name = entry.split_once('=').map_or("an entry without `=`", |(name, _)| name);
-                    tracing::warn!("ignoring {name} in {variable}: it is not `name=value`, percent-encoded");
-                }
+            // The value may be a secret, so only the name is told.
+            if let Err(why) = add_header(&mut headers, entry) {
+                tracing::warn!("ignoring a part of {variable}: {why}");
             }
         }
         headers
@@ -246,11 +243,13 @@ fn origin(variable: &'static str) -> String {
 }
 
 /// `name=value`, the value percent-encoded.
-fn header(entry: &str) -> Option<(HeaderName, HeaderValue)> {
-    let (name, value) = entry.split_once('=')?;
-    let mut value = HeaderValue::from_bytes(&percent_decoded(value.trim().as_bytes())?).ok()?;
-    value.set_sensitive(true);
-    Some((name.trim().parse().ok()?, value))
+fn add_header(headers: &mut Headers, entry: &str) -> Result<(), String> {
+    let (name, value) =
+        entry.split_once('=').ok_or("it is not `name=value`, separated from the next by a comma")?;
+    let name = name.trim();
+    let value = percent_decoded(value.trim().as_bytes())
+        .ok_or_else(|| format!("the value of {name} is not percent-encoded"))?;
+    headers.insert(name, value).map_err(|error| error.to_string())
 }
 
 fn percent_decoded(mut text: &[u8]) -> Option<Vec<u8>> {

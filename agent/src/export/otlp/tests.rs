@@ -10,9 +10,9 @@ use super::{
     transport::Transport,
 };
 use crate::export::{
-    Exported, Reason,
+    Headers, Reason,
     destination::OtlpTarget,
-    tests::{counts, full_span, resource, span, spans, start, text, wait_for},
+    tests::{counts, exported, full_span, resource, span, spans, start, text, wait_for},
 };
 
 mod collector;
@@ -26,11 +26,7 @@ fn spans_of_many_services_arrive_in_one_request() {
         let collector = Collector::start(protocol);
         let exports = start(&collector.destination());
         let service = |number| resource(&format!("service-{number}"));
-        exports.hand_over(
-            (0..30)
-                .map(|number| Exported { span: full_span(number + 1), resource: service(number) })
-                .collect(),
-        );
+        exports.hand_over((0..30).map(|number| exported(full_span(number + 1), &service(number))).collect());
         wait_for(&exports, |counts| counts.accepted == 30);
         let requests = collector.requests();
         assert_eq!(requests.len(), 1);
@@ -58,9 +54,9 @@ fn large_batches_are_split_below_four_mebibytes() {
         let exports = start(&collector.destination());
         let resource = resource("shop");
         let long = "x".repeat(60_000);
-        let large = |id| Exported {
-            span: engine::span::Span { attributes: vec![text("url.path", &long)], ..span(id) },
-            resource: resource.clone(),
+        let large = |id| {
+            let span = engine::span::Span { attributes: vec![text("url.path", &long)], ..span(id) };
+            exported(span, &resource)
         };
         exports.hand_over((1..=150).map(large).collect());
         // tonic's server refuses messages above 4 MiB, as collectors do.
@@ -149,7 +145,9 @@ fn requests_carry_headers_and_are_compressed_on_demand() {
             "OTEL_EXPORTER_OTLP_COMPRESSION" => Some("gzip".to_owned()),
             _ => None,
         };
-        let mut transport = Transport::new(Settings::new(&collector.target(), variables).unwrap()).unwrap();
+        let mut transport =
+            Transport::new(Settings::new(&collector.target(), &Headers::default(), variables).unwrap())
+                .unwrap();
         let message = collector::request_of(&"long ".repeat(1000));
         let prepared = transport.prepare(message);
         assert!(prepared.len() < 500, "{}", prepared.len());
@@ -171,7 +169,8 @@ fn a_collector_of_the_other_protocol_gives_an_error_that_names_it() {
             Protocol::HttpProtobuf => OtlpTarget::Http(Some(collector.url())),
             Protocol::Grpc => OtlpTarget::Grpc(Some(collector.url())),
         };
-        let mut transport = Transport::new(Settings::new(&target, |_| None).unwrap()).unwrap();
+        let mut transport =
+            Transport::new(Settings::new(&target, &Headers::default(), |_| None).unwrap()).unwrap();
         let prepared = transport.prepare(collector::request_of("x"));
         let (Outcome::Retry { error, .. } | Outcome::Refused { error }) =
             collector::block_on(transport.send(prepared))
@@ -188,7 +187,8 @@ fn a_collector_that_is_not_there_gives_an_error_without_advice_on_protocols() {
     let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
     drop(listener);
     for target in [OtlpTarget::Http(Some(url.clone())), OtlpTarget::Grpc(Some(url))] {
-        let mut transport = Transport::new(Settings::new(&target, |_| None).unwrap()).unwrap();
+        let mut transport =
+            Transport::new(Settings::new(&target, &Headers::default(), |_| None).unwrap()).unwrap();
         let prepared = transport.prepare(Vec::new());
         let Outcome::Retry { after: None, error } = collector::block_on(transport.send(prepared)) else {
             panic!("nothing answers there");

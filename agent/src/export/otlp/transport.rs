@@ -107,7 +107,7 @@ impl Transport {
         *request.uri_mut() = self.settings.endpoint.clone();
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("spandrel/", env!("CARGO_PKG_VERSION"))));
-        headers.extend(self.settings.headers.clone());
+        headers.extend(self.settings.headers.map().clone());
         let gzip = HeaderValue::from_static("gzip");
         match self.settings.protocol {
             Protocol::HttpProtobuf => {

@@ -1,7 +1,7 @@
 use super::*;
 
 fn settings(target: &OtlpTarget, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-    Settings::new(target, |name| {
+    Settings::new(target, &Headers::default(), |name| {
         variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     })
 }
@@ -20,7 +20,7 @@ fn without_any_setting_it_is_http_to_this_host() {
     assert_eq!(settings.endpoint, "http://localhost:4318/v1/traces");
     assert_eq!(settings.protocol, Protocol::HttpProtobuf);
     assert_eq!(settings.timeout, Duration::from_secs(10));
-    assert!(!settings.gzip && settings.headers.is_empty());
+    assert!(!settings.gzip && settings.headers.map().is_empty());
 }
 
 #[test]
@@ -87,6 +87,7 @@ fn the_variables_for_traces_come_first_and_what_is_not_understood_is_ignored() {
 fn headers_are_percent_decoded_and_malformed_ones_left_out() {
     let value = "api-key = se%63ret%3D , tenant=a=b,nothing,bad name=1,x=%4,";
     let headers = environment(&[("OTEL_EXPORTER_OTLP_HEADERS", value)]).headers;
+    let headers = headers.map();
     assert_eq!(
         (headers["api-key"].to_str().unwrap(), headers["tenant"].to_str().unwrap()),
         ("secret=", "a=b")
