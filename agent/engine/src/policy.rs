@@ -4,10 +4,12 @@
 //! ([`crate::Engine::set_policy`]). An exchange keeps the one that its process had when it started.
 
 pub mod headers;
+pub mod ignore;
 pub mod methods;
 pub mod opt_in;
 pub mod query;
 pub mod routes;
+pub mod sampler;
 
 use std::sync::Arc;
 
@@ -15,10 +17,12 @@ use rustc_hash::FxHashMap;
 
 pub use self::{
     headers::{HeaderNames, Headers},
+    ignore::Ignore,
     methods::Methods,
     opt_in::OptIn,
     query::SecretKeys,
     routes::Routes,
+    sampler::Sampler,
 };
 use crate::span::Attribute;
 
@@ -36,6 +40,8 @@ pub enum Instrumented {
 pub struct Policy {
     /// Attributes that every span of the process has.
     pub attributes: Vec<Attribute>,
+    pub sampler: Sampler,
+    pub ignore: Ignore,
     pub instrumented: Instrumented,
     /// Methods that keep their name.
     pub methods: Methods,
@@ -54,6 +60,8 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             attributes: Vec::new(),
+            sampler: Sampler::default(),
+            ignore: Ignore::default(),
             instrumented: Instrumented::default(),
             methods: Methods::default(),
             forwarded: true,
