@@ -83,14 +83,21 @@ impl Machine {
     }
 
     fn processes(&self, select: &str, exclude: &str) -> Processes {
-        let parse = |text: &str| serde_saphyr::from_str::<Vec<Selector>>(text).unwrap();
-        let selection = Selection::new(&self.root(), &parse(select), &parse(exclude));
-        Processes::new(self.root(), Scope::Selected(selection), 100, 1)
+        let selection = selection(&self.root(), select, exclude);
+        Processes::new(self.root(), Scope::Selected(selection), 100, 1, Operator::default())
     }
 
     fn command(&self) -> Processes {
-        Processes::new(self.root(), Scope::Command, 100, 1)
+        Processes::new(self.root(), Scope::Command, 100, 1, Operator::default())
     }
+}
+
+/// The selectors of a configuration, written as in the file.
+pub(super) fn selection(root: &Root, select: &str, exclude: &str) -> Selection {
+    let environment = [("SPANDREL_SELECT", select), ("SPANDREL_EXCLUDE", exclude)];
+    let environment = environment.map(|(name, value)| (name.into(), value.into()));
+    let config = Config::from_sources(&Options::default(), environment).unwrap();
+    Selection::new(root, &config.select, &config.exclude, &mut Routes::new(&[])).unwrap()
 }
 
 fn process(tgid: u32, parent: u32, time: Time) -> Process {

@@ -1,0 +1,55 @@
+//! Keys: the paths of all keys of the configuration, read from the file that documents them.
+
+use std::{fmt::Write as _, sync::LazyLock};
+
+use super::{DEFAULT_FILE, near::nearest};
+
+/// The path of a key from the top of the file.
+pub(super) type Path = Vec<&'static str>;
+
+/// Every key of the default file, in its order: `capture`, then `capture.ring`.
+pub(super) fn all() -> &'static [Path] {
+    static KEYS: LazyLock<Vec<Path>> = LazyLock::new(|| read(DEFAULT_FILE));
+    &KEYS
+}
+
+/// Reads the block style of the default file: a key for each line that is one.
+fn read(text: &'static str) -> Vec<Path> {
+    let mut paths = Vec::new();
+    let mut open: Vec<(usize, &str)> = Vec::new();
+    for line in text.lines() {
+        let content = line.trim_start();
+        let Some((key, _)) = content.split_once(':').filter(|_| !content.starts_with('#')) else { continue };
+        let indent = line.len() - content.len();
+        open.retain(|(outer, _)| *outer < indent);
+        open.push((indent, key));
+        paths.push(open.iter().map(|(_, key)| *key).collect());
+    }
+    paths
+}
+
+/// What to say of a key that does not exist where these exist.
+pub(super) fn unknown(key: &str, here: &[&'static str]) -> String {
+    let mut what = format!("unknown key `{key}`");
+    let elsewhere = || all().iter().find(|path| path.len() > 1 && path.last() == Some(&key));
+    if let Some(near) = nearest(key, here.iter().copied()) {
+        let _infallible = write!(what, ": did you mean `{near}`?");
+    } else if let Some(path) = elsewhere() {
+        let _infallible =
+            write!(what, " here: it belongs to `{}`, indented", path[..path.len() - 1].join("."));
+    }
+    let _infallible = write!(what, " Expected {}", list(here, "or"));
+    what
+}
+
+/// `a, b or c`.
+pub(super) fn list(words: &[&str], last: &str) -> String {
+    match words {
+        [] => "none".to_owned(),
+        [word] => format!("`{word}`"),
+        [words @ .., end] => {
+            let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+            format!("{} {last} `{end}`", words.join(", "))
+        }
+    }
+}
