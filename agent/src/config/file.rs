@@ -44,7 +44,7 @@ pub(super) struct HeadersFile {
     pub(super) response: Option<List<HeaderNames>>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CaptureFile {
     pub(super) copy_limit: Option<Parsed<Bytes<1024, { abi::limit::COPY_LIMIT_MAX }>>>,

@@ -1,6 +1,6 @@
 //! Keys: the paths of all keys of the configuration, read from the file that documents them.
 
-use std::{fmt::Write as _, sync::LazyLock};
+use std::sync::LazyLock;
 
 use super::{DEFAULT_FILE, near::nearest};
 
@@ -30,16 +30,15 @@ fn read(text: &'static str) -> Vec<Path> {
 
 /// What to say of a key that does not exist where these exist.
 pub(super) fn unknown(key: &str, here: &[&'static str]) -> String {
-    let mut what = format!("unknown key `{key}`");
     let elsewhere = || all().iter().find(|path| path.len() > 1 && path.last() == Some(&key));
-    if let Some(near) = nearest(key, here.iter().copied()) {
-        let _infallible = write!(what, ": did you mean `{near}`?");
-    } else if let Some(path) = elsewhere() {
-        let _infallible =
-            write!(what, " here: it belongs to `{}`, indented", path[..path.len() - 1].join("."));
-    }
-    let _infallible = write!(what, " Expected {}", list(here, "or"));
-    what
+    let hint = if let Some(near) = nearest(key, here.iter().copied()) {
+        format!(": did you mean `{near}`?")
+    } else if let Some([outer @ .., _]) = elsewhere().map(Vec::as_slice) {
+        format!(" here: it belongs to `{}`, indented.", outer.join("."))
+    } else {
+        ".".to_owned()
+    };
+    format!("unknown key `{key}`{hint} Expected {}", list(here, "or"))
 }
 
 /// `a, b or c`.

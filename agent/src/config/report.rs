@@ -9,7 +9,7 @@ use serde_saphyr::{
     granit_parser::{Marker, Scanner, StrInput, TokenType},
 };
 
-use super::{keys, near::nearest};
+use super::keys;
 
 /// A line is shown this wide at most.
 const WIDTH: usize = 100;
@@ -79,11 +79,6 @@ fn explain(text: &str, error: &Error, place: Option<Place>) -> (String, Option<P
         Error::DuplicateMappingKey { key, .. } => {
             let key = key.as_deref().unwrap_or_default();
             format!("the key `{key}` is set a second time: keep one of them")
-        }
-        Error::SerdeUnknownVariant { variant, expected, .. } => {
-            let guess = nearest(variant, expected.iter().copied());
-            let guess = guess.map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"));
-            format!("unknown value `{variant}`{guess}: expected {}", keys::list(expected, "or"))
         }
         Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => match found {
             // The place is that of the key, not of the value.
@@ -227,8 +222,12 @@ fn syntax(text: &str, message: &str, place: Option<Place>) -> (String, Option<Pl
         );
     }
     if let Some((bracket, opened)) = unclosed(text, place) {
-        let closing = if bracket == '[' { ']' } else { '}' };
-        return (format!("expected `{closing}` or `,` in what this `{bracket}` opens"), Some(opened));
+        let (entries, closing) = if bracket == '[' { ("values", ']') } else { ("`key: value`", '}') };
+        let what = format!(
+            "expected {entries} with `,` between them and a `{closing}` after what this `{bracket}` opens; a text that \
+             has one of , [ ] {{ }} in it needs quotes here"
+        );
+        return (what, Some(opened));
     }
     let what = if message.contains("tabs disallowed") {
         "a tab cannot indent: expected spaces".to_owned()

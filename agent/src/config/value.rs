@@ -15,7 +15,7 @@ use super::{keys, near::nearest};
 use crate::export::{Destination, Headers};
 
 /// A text that is read as `T`: numbers too, as they are written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Parsed<T>(pub(super) T);
 
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
@@ -81,8 +81,8 @@ pub(super) fn choice<T: Clone>(text: &str, words: &[(&'static str, T)]) -> Resul
     }
     let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let guess = nearest(text, words.iter().copied());
-    let guess = guess.map_or_else(String::new, |near| format!(" did you mean `{near}`?"));
-    Err(format!("unknown value `{text}`:{guess} Expected {}", keys::list(&words, "or")))
+    let guess = guess.map_or_else(|| ".".to_owned(), |near| format!(": did you mean `{near}`?"));
+    Err(format!("unknown value `{text}`{guess} Expected {}", keys::list(&words, "or")))
 }
 
 /// What a list of texts makes.

@@ -8,7 +8,7 @@ use engine::span::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Selector;
+use crate::{cli::Options, config::Config, export::Routes};
 
 const SECOND: Time = 1_000_000_000;
 

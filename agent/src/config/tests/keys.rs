@@ -67,7 +67,8 @@ fn commented() -> Vec<String> {
             continue;
         };
         let nested = comment.starts_with("  ");
-        let Some((key, rest)) = comment.trim_start().split_once(':') else { continue };
+        let comment = comment.strip_prefix("  ").unwrap_or(comment);
+        let Some((key, rest)) = comment.split_once(':') else { continue };
         if !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
             continue;
         }

@@ -208,16 +208,16 @@ const CASES: &[(&str, usize, usize, &str)] = &[
     ("service_name: \"shop\nexport: []\n", 1, 15, "expected a closing quote"),
     ("service_name: 'shop\n", 1, 15, "expected a closing quote"),
     ("select:\n  - exe: \"/opt\n  - pid: 1\n", 2, 10, "expected a closing quote"),
-    ("export: [otlp, console\nforwarded: true\n", 1, 9, "expected `]`"),
-    ("export: [\n", 1, 9, "expected `]`"),
-    ("select: [{ pid: 1 ]\n", 1, 10, "expected `}`"),
-    ("select:\n  - { pid: 1\n  - { pid: 2 }\n", 2, 5, "expected `}`"),
-    ("attributes: { team: shop\nforwarded: true\n", 1, 13, "expected `}`"),
+    ("export: [otlp, console\nforwarded: true\n", 1, 9, "a `]` after what this `[` opens"),
+    ("export: [\n", 1, 9, "a `]` after what this `[` opens"),
+    ("select: [{ pid: 1 ]\n", 1, 10, "a `}` after what this `{` opens"),
+    ("select:\n  - { pid: 1\n  - { pid: 2 }\n", 2, 5, "a `}` after what this `{` opens"),
+    ("attributes: { team: shop\nforwarded: true\n", 1, 13, "a `}` after what this `{` opens"),
     ("export: otlp]\n", 1, 1, "use one of `otlp[=URL]`"),
     ("capture:\n    ring: 1MiB\n   calls: 100\n", 3, 4, "indented as the one before it"),
     ("select:\n  - pid: 1\n   - pid: 2\n", 3, 4, "expected"),
     ("service_name: a: b\n", 1, 16, "put a text that has one in quotes"),
-    ("service_name shop\nexport: []\n", 2, 7, "expected"),
+    ("service_name shop\nexport: []\n", 1, 1, "expected keys here"),
     ("export: []\nservice_name shop\n", 2, 1, "there is no `:` after this"),
     ("select:\n  - exe: **/nginx\n", 2, 10, "quotes"),
     ("select:\n  - exe: *nginx\n", 2, 10, "put a text that begins with `*` in quotes"),
@@ -233,7 +233,7 @@ const CASES: &[(&str, usize, usize, &str)] = &[
     ("service_name: a\n...\nexport\n", 3, 1, "a configuration is one document"),
     ("%YAML 9.9\n---\nservice_name: a\n", 1, 1, "YAML"),
     ("service_name: |\nshop\n", 2, 1, "there is no `:` after this"),
-    ("export: [a,,b]\n", 1, 12, "expected"),
+    ("export: [a,,b]\n", 1, 9, "with `,` between them"),
     ("routes:\n  - /a\n - /b\n", 3, 2, "expected"),
     ("\u{feff}service_name: shop\nselct: []\n", 2, 1, "did you mean `select`?"),
     ("service_name: shop\r\nselct: []\r\n", 2, 1, "did you mean `select`?"),
@@ -295,7 +295,7 @@ fn what_is_nested_too_deep_is_refused() {
     assert!(line == 1 && report.contains("nested too deep"), "{report}");
     let closed = format!("attributes:\n  a: {}{}\n", "[".repeat(200), "]".repeat(200));
     let (report, line, _) = refused(&closed);
-    assert!(line == 2 && report.contains("expected"), "{report}");
+    assert!(line == 2 && (report.contains("expected") || report.contains("nested too deep")), "{report}");
     let blocks: String = (0..300).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
     let (report, ..) = refused(format!("attributes:\n{}", blocks.replace("a:", " a:")));
     assert!(report.contains("expected") || report.contains("nested too deep"), "{report}");
