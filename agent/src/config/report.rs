@@ -81,7 +81,6 @@ fn explain(text: &str, error: &Error, place: Option<Place>) -> (String, Option<P
             format!("the key `{key}` is set a second time: keep one of them")
         }
         Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => match found {
-            // The place is that of the key, not of the value.
             Found::Key(_) | Found::Nothing => format!("expected {expected} here, not {}", unexpected(error)),
             found => format!("expected {expected} here, not {found}"),
         },
@@ -114,10 +113,10 @@ fn explain(text: &str, error: &Error, place: Option<Place>) -> (String, Option<P
         Error::MergeValueNotMapOrSeqOfMaps { .. } => {
             "expected keys with values after `<<`, which lays another map under this one".to_owned()
         }
-        other => {
-            let message = other.without_snippet().render_with_options(plain());
-            return syntax(text, strip_place(&message), place);
-        }
+        // What the values of the configuration say of themselves.
+        Error::Message { msg, .. } => msg.clone(),
+        Error::ExternalMessage { msg, .. } => return syntax(text, msg, place),
+        other => other.to_string(),
     };
     (what, place)
 }
@@ -139,15 +138,6 @@ fn budget(breach: &BudgetBreach) -> String {
 const TOO_DEEP: &str =
     "lists and maps are nested too deep here: no key of the configuration goes deeper than five";
 
-fn plain() -> serde_saphyr::RenderOptions<'static> {
-    serde_saphyr::render_options! { snippets: serde_saphyr::SnippetMode::Off }
-}
-
-/// The library ends its messages with the place, which is said already.
-fn strip_place(message: &str) -> &str {
-    message.rsplit_once(" at line ").map_or(message, |(message, _)| message)
-}
-
 /// What serde found where it expected something else.
 fn unexpected(error: &Error) -> String {
     let (Error::SerdeInvalidType { unexpected, .. } | Error::SerdeInvalidValue { unexpected, .. }) = error
@@ -157,11 +147,11 @@ fn unexpected(error: &Error) -> String {
     match unexpected.as_str() {
         "sequence" => "a list".to_owned(),
         "map" => "a map".to_owned(),
-        "unit value" | "Option value" => "nothing".to_owned(),
-        // `integer `3``, `string "x"`
-        other => match other.split_once(' ') {
-            Some((_, value)) => format!("`{}`", value.trim_matches(['`', '"'])),
-            None => other.to_owned(),
+        "unit value" | "Option value" => "an empty value".to_owned(),
+        // floating point `1.1`, string "x"
+        other => match (other.find(['`', '"']), other.rfind(['`', '"'])) {
+            (Some(first), Some(last)) => format!("`{}`", other.get(first + 1..last).unwrap_or_default()),
+            _ => other.to_owned(),
         },
     }
 }
@@ -189,7 +179,10 @@ impl Found {
             Some('"' | '\'') => Self::Value(rest.to_owned()),
             Some(_) => match rest.split_once(':') {
                 Some((key, value)) if value.is_empty() || value.starts_with(' ') => Self::Key(key.to_owned()),
-                _ => Self::Value(rest.chars().take(40).collect()),
+                // In brackets the value ends before what separates or closes.
+                _ => Self::Value(
+                    rest.split([',', ']', '}']).next().unwrap_or_default().chars().take(40).collect(),
+                ),
             },
         }
     }
@@ -221,7 +214,12 @@ fn syntax(text: &str, message: &str, place: Option<Place>) -> (String, Option<Pl
             opened,
         );
     }
-    if let Some((bracket, opened)) = unclosed(text, place) {
+    if message.contains("found a tab") || message.contains("tabs disallowed") {
+        let tab = place.and_then(|place| first_tab(text, place)).or(place);
+        return ("a tab cannot indent: expected spaces".to_owned(), tab);
+    }
+    let alone = message.strip_prefix("unclosed bracket '").and_then(|rest| rest.chars().next()).zip(place);
+    if let Some((bracket, opened)) = unclosed(text, place).or(alone) {
         let (entries, closing) = if bracket == '[' { ("values", ']') } else { ("`key: value`", '}') };
         let what = format!(
             "expected {entries} with `,` between them and a `{closing}` after what this `{bracket}` opens; a text that \
@@ -229,9 +227,7 @@ fn syntax(text: &str, message: &str, place: Option<Place>) -> (String, Option<Pl
         );
         return (what, Some(opened));
     }
-    let what = if message.contains("tabs disallowed") {
-        "a tab cannot indent: expected spaces".to_owned()
-    } else if message.contains("escape") {
+    let what = if message.contains("escape") {
         "a backslash in double quotes begins an escape such as \\n or \\\\, and this is none: expected one, or single \
          quotes"
             .to_owned()
@@ -265,6 +261,15 @@ fn last_quote(text: &str, place: Place) -> Option<Place> {
     })
 }
 
+/// The first tab that indents a line, from the line of an error on.
+fn first_tab(text: &str, place: Place) -> Option<Place> {
+    text.lines().enumerate().skip(place.line.saturating_sub(1)).find_map(|(index, line)| {
+        let indent = line.len() - line.trim_start().len();
+        let tab = line.get(..indent)?.find('\t')?;
+        Some(Place { line: index + 1, column: tab + 1 })
+    })
+}
+
 /// The innermost bracket that is open at the place of an error, or where the scanner gives up.
 fn unclosed(text: &str, place: Option<Place>) -> Option<(char, Place)> {
     let of = |mark: Marker| Place { line: mark.line(), column: mark.col() + 1 };
@@ -280,9 +285,14 @@ fn unclosed(text: &str, place: Option<Place>) -> Option<(char, Place)> {
         match token.token_type() {
             TokenType::FlowSequenceStart => open.push(('[', start)),
             TokenType::FlowMappingStart => open.push(('{', start)),
-            TokenType::FlowSequenceEnd | TokenType::FlowMappingEnd => {
+            TokenType::FlowSequenceEnd if open.last().is_some_and(|(bracket, _)| *bracket == '[') => {
                 open.pop();
             }
+            TokenType::FlowMappingEnd if open.last().is_some_and(|(bracket, _)| *bracket == '{') => {
+                open.pop();
+            }
+            // The one that is open should have been closed first.
+            TokenType::FlowSequenceEnd | TokenType::FlowMappingEnd => break,
             _ => {}
         }
     }

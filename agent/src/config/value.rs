@@ -312,7 +312,7 @@ impl<'de> Deserialize<'de> for ExportHeaders {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExportHeaders, A::Error> {
                 let mut headers = Headers::default();
-                while let Some(name) = map.next_key::<String>()? {
+                while let Some(HeaderName(name)) = map.next_key()? {
                     // The value may be a secret: an error does not show it, but the name.
                     headers.insert(&name, map.next_value::<String>()?).map_err(de::Error::custom)?;
                 }
@@ -320,5 +320,16 @@ impl<'de> Deserialize<'de> for ExportHeaders {
             }
         }
         deserializer.deserialize_map(Map)
+    }
+}
+
+/// A name that can be sent.
+struct HeaderName(String);
+
+impl<'de> Deserialize<'de> for HeaderName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Headers::default().insert(&name, "").map_err(de::Error::custom)?;
+        Ok(Self(name))
     }
 }

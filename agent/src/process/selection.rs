@@ -91,9 +91,10 @@ impl Verdict {
     pub(super) fn serve(&mut self, port: u16) -> Option<Decision> {
         let index = self.ports.iter().position(|rule| rule.port == port)?;
         let mut ports = std::mem::take(&mut self.ports).into_vec();
-        // What comes after this rule has nothing more to say.
+        // What comes after this rule has nothing more to say, and what comes before it only if it says something else.
         let rule = ports.drain(index..).next()?;
         if rule.decision == Decision::Trace {
+            ports.retain(|other| (other.decision, &other.treatment) != (rule.decision, &rule.treatment));
             self.ports = ports.into();
         }
         self.decision = rule.decision;
