@@ -16,10 +16,10 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     doctor::{self, Check},
-    export::{Destination, Exports, FLUSH_MAX, Routes},
+    export::{Destination, Exports, FLUSH_MAX, OtlpTarget, Routes},
     kernel::{Options, Probes},
     privileges,
-    process::{Processes, Root, Scope, Selection, namespace},
+    process::{Operator, Processes, Root, Scope, Selection, namespace},
     recording::Reader,
     replay,
     runtime::{Session, Setup, signals::Signals},
@@ -58,15 +58,15 @@ fn root() -> Root {
     Root::new("/")
 }
 
-/// The destinations of the configuration, or the command's own.
-fn destinations(config: &Config, default: &[&str]) -> Result<Vec<Destination>> {
-    let named: Vec<&str> = config.export.iter().map(String::as_str).collect();
-    let chosen = if named.is_empty() { default } else { &named };
-    chosen.iter().map(|text| text.parse().with_context(|| format!("--export {text}"))).collect()
+/// Where spans go: to the destinations of the configuration, or the command's own.
+fn routes(config: &Config, default: &[Destination]) -> Routes {
+    Routes::new(config.export.as_deref().unwrap_or(default))
 }
 
-fn setup(config: &Config, scope: Scope, destinations: Vec<Destination>, record: Option<&Path>) -> Setup {
+fn setup(config: &Config, scope: Scope, routes: Routes, record: Option<&Path>) -> Setup {
     let capture = config.capture;
+    let operator =
+        Operator { service_name: config.service_name.clone(), attributes: config.resource.clone() };
     Setup {
         options: Options {
             copy_limit: capture.copy_limit,
@@ -75,9 +75,10 @@ fn setup(config: &Config, scope: Scope, destinations: Vec<Destination>, record: 
             ring: capture.ring,
             only_told: matches!(scope, Scope::Command),
         },
-        processes: Processes::new(root(), scope, capture.processes as usize, std::process::id()),
+        processes: Processes::new(root(), scope, capture.processes as usize, std::process::id(), operator),
         telemetry_ingest: ingest(config),
-        destinations,
+        policy: Arc::clone(&config.policy),
+        routes,
         record: record.map(Path::to_owned),
     }
 }
@@ -93,10 +94,10 @@ fn ingest(config: &Config) -> engine::TelemetryIngest {
 fn agent(options: &cli::Options, record: Option<&Path>) -> Result<u8> {
     let mut signals = Signals::block().context("cannot take signals")?;
     let config = prepare(options, telemetry::NORMAL)?;
-    let default: &[&str] = if record.is_some() { &[] } else { &["otlp"] };
-    let destinations = destinations(&config, default)?;
-    let selection = Selection::new(&root(), &config.select, &config.exclude);
-    let mut session = Session::start(setup(&config, Scope::Selected(selection), destinations, record))?;
+    let default = [Destination::Otlp(OtlpTarget::Environment)];
+    let mut routes = routes(&config, if record.is_some() { &[] } else { &default });
+    let selection = Selection::new(&root(), &config.select, &config.exclude, &mut routes)?;
+    let mut session = Session::start(setup(&config, Scope::Selected(selection), routes, record))?;
     telemetry::above_status_line(|| eprintln!("spandrel: tracing"));
     let ended = session.run(&mut signals);
     let finished = session.finish();
@@ -112,9 +113,9 @@ fn replay(command: &cli::Replay) -> Result<u8> {
     let path = command.file.display();
     let recording = Reader::open(&command.file).with_context(|| format!("{path}"))?;
     let clock = Arc::new(Clock::fixed(recording.header().clock_offset));
-    let exports = Exports::start(&Routes::new(&destinations(&config, &["console"])?), clock)?;
+    let exports = Exports::start(&routes(&config, &[Destination::Console]), clock)?;
     let engine = engine::Config { telemetry_ingest: ingest(&config), ..engine::Config::default() };
-    let (_, failure) = replay::replay(recording, engine, |spans| {
+    let (_, failure) = replay::replay(recording, engine, Arc::clone(&config.policy), |spans| {
         exports.hand_over(spans);
         wait_for_room(&exports);
     })

@@ -4,21 +4,35 @@
 //! In: [`Options`] of the command line, a YAML file, `SPANDREL_<PATH_OF_KEY>` variables. Out: a [`Config`] whose
 //! every value is usable as it stands, or a [`ConfigError`] that names the place, the value and what to do.
 
+mod environment;
 mod file;
+mod ignore;
+mod keys;
+mod near;
+mod otel;
+mod report;
+mod sampler;
 mod selector;
+mod settings;
 mod size;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
+    io::Read as _,
     path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
 };
 
-pub use selector::{CommandLine, Exe, PathGlob, Selector, Unit, User};
-use serde::Deserialize;
+use engine::policy::Policy;
 
-use crate::cli::Options;
+pub use selector::{CommandLine, Exe, PathGlob, Selector, Unit, User};
+pub use settings::Settings;
+
+use crate::{cli::Options, export::Destination};
 
 /// The default configuration with an explanation of every key: what `spandrel config --print` prints.
 pub const DEFAULT_FILE: &str = include_str!("config/default.yaml");
@@ -27,16 +41,32 @@ pub const DEFAULT_FILE: &str = include_str!("config/default.yaml");
 const FILE_MAX: u64 = 1024 * 1024;
 
 /// The validated configuration.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// `NAME[=DESTINATION]`, as on the command line. Empty: the command's own default.
-    pub export: Vec<String>,
+    /// Where spans go. `None`: the command's own default.
+    pub export: Option<Vec<Destination>>,
     /// Which processes are traced: those that match any of these; empty: every process.
-    pub select: Vec<Selector>,
+    pub select: Vec<Select>,
     /// Which are not, whatever `select` says.
     pub exclude: Vec<Selector>,
-    pub capture: Capture,
+    /// How exchanges become spans, of processes whose selector has no settings.
+    pub policy: Arc<Policy>,
+    /// The name of services that do not state theirs.
+    pub service_name: Option<Box<str>>,
+    /// Attributes of every Resource.
+    pub resource: Vec<(Box<str>, Box<str>)>,
+    /// Resources have the arguments of their process.
+    pub command_arguments: bool,
     pub telemetry_ingest: TelemetryIngest,
+    pub capture: Capture,
+}
+
+/// A selector, and how the processes are treated for which it is the first that matches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Select {
+    pub selector: Selector,
+    /// `None`: as the top of the file says.
+    pub settings: Option<Arc<Settings>>,
 }
 
 /// Bounds of the kernel side.
@@ -67,8 +97,7 @@ impl Default for Capture {
 }
 
 /// Whether requests that carry telemetry to a collector make spans.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TelemetryIngest {
     /// They make none: a trace of each export would never end.
     #[default]
@@ -77,17 +106,33 @@ pub enum TelemetryIngest {
     Trace,
 }
 
+impl FromStr for TelemetryIngest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        value::choice(text, &[("exclude", Self::Exclude), ("trace", Self::Trace)])
+    }
+}
+
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("cannot read the configuration file {}: {error}", path.display())]
     Unreadable { path: PathBuf, error: std::io::Error },
-    #[error("the configuration file {} is larger than {FILE_MAX} bytes", path.display())]
+    #[error("the configuration file {} is larger than {FILE_MAX} bytes: expected a few kilobytes", path.display())]
     TooLarge { path: PathBuf },
     #[error("{report}\n`spandrel config --print` explains every key")]
     File { report: String },
-    #[error("environment variable {name}: {report}")]
-    Variable { name: String, report: String },
+    #[error("environment variable {report}\n`spandrel config --print` explains every key")]
+    Variable { report: String },
+    #[error("--export {text}: {error}")]
+    Export { text: String, error: <Destination as FromStr>::Err },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new(file::File::default(), otel::Otel::default())
+    }
 }
 
 impl Config {
@@ -101,29 +146,70 @@ impl Config {
         options: &Options,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
+        let environment: Vec<_> = environment.into_iter().collect();
         // An empty variable is an unset one; the command line reads SPANDREL_CONFIG as it is.
-        let mut file = match options.config.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+        let written = match options.config.as_ref().filter(|path| !path.as_os_str().is_empty()) {
             Some(path) => file::File::parse(&read(path)?, &path.to_string_lossy())?,
             None => file::File::default(),
         };
-        file.apply_environment(environment)?;
+        let mut otel = otel::read(&environment);
+        let own = environment::read(&environment)?;
+        // `none` is what the standard variable says, unless something over it names destinations.
+        otel.no_export &= own.export.is_none();
+        let mut file = own.over(std::mem::take(&mut otel.file).over(written));
         if !options.export.is_empty() {
-            file.export = Some(options.export.clone());
+            file.export = Some(value::List(
+                options.export.iter().map(|text| destination(text)).collect::<Result<_, _>>()?,
+            ));
         }
-        Ok(file.into_config())
+        Ok(Self::new(file, otel))
     }
+
+    fn new(file: file::File, otel: otel::Otel) -> Self {
+        let policy = Arc::new(settings::policy(&file, &otel.methods));
+        let entries = file.select.iter().flatten().cloned();
+        let select = entries.map(|selector::Entry { selector, settings }| Select {
+            selector,
+            settings: settings.map(|settings| Arc::new(settings.resolve(&file, &otel.methods))),
+        });
+        let select = select.collect();
+        let default = Capture::default();
+        let capture = Capture {
+            copy_limit: file.capture.copy_limit.map_or(default.copy_limit, |bytes| bytes.0.0),
+            connections: file.capture.connections.map_or(default.connections, |count| count.0.0),
+            calls: file.capture.calls.map_or(default.calls, |count| count.0.0),
+            processes: file.capture.processes.map_or(default.processes, |count| count.0.0),
+            ring: file.capture.ring.map_or(default.ring, |ring| ring.0.0),
+        };
+        Self {
+            export: file.export.map(|list| list.0).filter(|list| !list.is_empty() || otel.no_export),
+            select,
+            exclude: file.exclude.unwrap_or_default(),
+            policy,
+            service_name: file.service_name.map(|name| name.0.0),
+            resource: otel.resource,
+            command_arguments: file.command_arguments.is_some_and(|switch| switch.0.0),
+            telemetry_ingest: file.telemetry_ingest.map_or_else(TelemetryIngest::default, |word| word.0),
+            capture,
+        }
+    }
+}
+
+fn destination(text: &str) -> Result<Destination, ConfigError> {
+    text.parse().map_err(|error| ConfigError::Export { text: text.to_owned(), error })
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |error| ConfigError::Unreadable { path: path.to_owned(), error };
-    // A device such as /dev/stdin has no length; only what says that it is too large is refused.
-    if std::fs::metadata(path).map_err(unreadable)?.len() > FILE_MAX {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // A device has no length and may have no end.
+    file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_MAX {
         return Err(ConfigError::TooLarge { path: path.to_owned() });
     }
-    std::fs::read_to_string(path).map_err(unreadable)
-}
-
-/// Whether a variable is one that is not part of the configuration.
-fn is_flag(name: &OsStr) -> bool {
-    name == "SPANDREL_CONFIG" || name == "SPANDREL_LOG" || name == "SPANDREL_STATUS"
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        ConfigError::File { report: report::not_utf8(&path.to_string_lossy(), error.as_bytes(), valid) }
+    })
 }

@@ -26,17 +26,20 @@ use std::sync::Arc;
 
 pub use cgroup::Cgroup;
 use engine::event::{Exec, Process, Time};
+pub(crate) use environment::parse as parse_attributes;
 #[cfg(test)]
 pub(crate) use executable::tests::elf32;
 pub use executable::{Executable, is_32_bit};
 use image::{Image, Observation, Observer};
 use listen::Listeners;
 pub use proc::{Root, Stat};
-pub use resource::Resource;
 use resource::{Host, describe};
-pub use selection::{Decision, Selection};
+pub use resource::{Operator, Resource};
+pub use selection::{Decision, Selection, Treatment};
 use selection::{Facts, Verdict};
 use table::{Run, Table};
+
+use crate::export::ExportSet;
 
 /// A tick of `/proc/PID/stat` in kernel time.
 const TICK: Time = 10_000_000;
@@ -89,11 +92,12 @@ pub struct Processes {
 }
 
 impl Processes {
-    /// A table without processes. `live_max` bounds it; `own` is the agent, which is never traced.
-    pub fn new(root: Root, scope: Scope, live_max: usize, own: u32) -> Self {
-        let host = Host::read(&root);
+    /// A table without processes. `live_max` bounds it; `own` is the agent, which is never traced;
+    /// `operator` has a say in every Resource.
+    pub fn new(root: Root, scope: Scope, live_max: usize, own: u32, operator: Operator) -> Self {
+        let host = Host::read(&root, operator);
         let image = Image { service: "unknown_service".into(), ..Image::default() };
-        let mut unknown = describe(&host, &image, 0, 0);
+        let mut unknown = describe(&host, &image, 0, 0, None);
         unknown
             .attributes
             .retain(|attribute| !matches!(&*attribute.key, "process.pid" | "service.instance.id"));
@@ -168,7 +172,8 @@ impl Processes {
             return self.on_seen(child);
         };
         let verdict = parent.verdict.clone();
-        let run = Run { since: time, start: None, image, resource: None };
+        let treatment = verdict.treatment.clone();
+        let run = Run { since: time, start: None, image, treatment, resource: None };
         let decision = self.table.insert(tgid, run, verdict);
         (decision == Decision::Trace && matches!(self.scope, Scope::Selected(_)))
             .then_some(Change { tgid, decision })
@@ -259,6 +264,10 @@ impl Processes {
     pub fn on_accept(&mut self, tgid: u32, port: u16) -> Option<Change> {
         let entry = self.table.get_mut(tgid)?;
         let decision = entry.verdict.serve(port)?;
+        if let Some(run) = entry.images.last_mut() {
+            run.treatment = entry.verdict.treatment.clone();
+            run.resource = None;
+        }
         Some(Change { tgid, decision })
     }
 
@@ -278,6 +287,22 @@ impl Processes {
         image.is_some_and(|run| run.image.executable.go)
     }
 
+    /// Whether the configuration wants some processes treated unlike the others.
+    pub fn has_treatments(&self) -> bool {
+        matches!(&self.scope, Scope::Selected(selection) if selection.has_treatments())
+    }
+
+    /// How a process is treated from now on; `None`: like any other.
+    pub fn treatment(&self, tgid: u32) -> Option<&Arc<Treatment>> {
+        self.table.get(tgid)?.verdict.treatment.as_ref()
+    }
+
+    /// Where the spans of the image go that ran in a process at a kernel time.
+    pub fn export_set(&self, tgid: u32, time: Time) -> ExportSet {
+        let run = self.table.get(tgid).and_then(|entry| entry.at(time));
+        run.and_then(|run| run.treatment.as_ref()).map_or_else(ExportSet::default, |treatment| treatment.to)
+    }
+
     /// The Resource of the image that ran in a process at a kernel time.
     pub fn resource(&mut self, tgid: u32, time: Time) -> Arc<Resource> {
         if self.table.get(tgid).is_none() {
@@ -289,7 +314,7 @@ impl Processes {
         };
         let live = entry.is_live();
         let current = entry.images.len().saturating_sub(1);
-        let index = entry.images.iter().rposition(|run| run.since <= time).unwrap_or(0);
+        let index = entry.index(time);
         let Some(run) = entry.images.get_mut(index) else { return self.unknown.clone() };
         if let Some(resource) = &run.resource {
             return resource.clone();
@@ -297,7 +322,8 @@ impl Processes {
         let now =
             || self.observer.root.stat(tgid).filter(|_| live && index == current).map(|stat| stat.start);
         let start = run.start.or_else(now).unwrap_or(run.since / TICK);
-        let resource = Arc::new(describe(&self.host, &run.image, tgid, start));
+        let configured = run.treatment.as_ref().and_then(|treatment| treatment.service_name.as_deref());
+        let resource = Arc::new(describe(&self.host, &run.image, tgid, start, configured));
         run.resource.insert(resource).clone()
     }
 
@@ -349,7 +375,8 @@ impl Processes {
     }
 
     fn store(&mut self, tgid: u32, since: Time, seen: Observation, verdict: Verdict) -> Decision {
-        let run = Run { since, start: seen.start, image: Arc::new(seen.image), resource: None };
+        let treatment = verdict.treatment.clone();
+        let run = Run { since, start: seen.start, image: Arc::new(seen.image), treatment, resource: None };
         self.table.insert(tgid, run, verdict)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, io::BufRead, sync::Arc};
 
-use engine::{Engine, event::Time, protocol::Unseen};
+use engine::{Engine, event::Time, policy::Policy, protocol::Unseen};
 
 use crate::{
     export::{ExportSet, Exported},
@@ -26,16 +26,18 @@ impl Resources {
     }
 }
 
-/// Gives a recording to an engine and every span to `take`, with the Resource that it had.
+/// Gives a recording to an engine, under one policy for all processes, and every span to `take`, with the Resource that it had.
 ///
 /// Frames before an error count: what a cut recording holds is replayed, then the error is returned.
 pub fn replay<R: BufRead>(
     recording: Reader<R>,
     config: engine::Config,
+    policy: Arc<Policy>,
     mut take: impl FnMut(Vec<Exported>),
 ) -> Result<(Engine, Option<ReadError>), ReadError> {
     let header = recording.header();
     let mut engine = Engine::new(engine::Config { seed: header.seed(), own_tgid: header.own_tgid, ..config });
+    engine.set_default_policy(policy);
     let mut resources = Resources::default();
     let mut now = 0;
     let mut failure = None;

@@ -17,12 +17,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use engine::policy::Policy;
 
 use self::signals::Signals;
 pub use self::{pipeline::Pipeline, status::StatusFile};
 use crate::{
     clock::{self, Clock},
-    export::{Destination, Exports, FLUSH_MAX, Routes},
+    export::{Exports, FLUSH_MAX, Routes},
     kernel::{Options, Probes, Reader},
     process::Processes,
     recording::{Header, Writer},
@@ -43,7 +44,10 @@ pub struct Setup {
     pub options: Options,
     pub processes: Processes,
     pub telemetry_ingest: engine::TelemetryIngest,
-    pub destinations: Vec<Destination>,
+    /// How exchanges become spans, of processes that are not treated unlike the others.
+    pub policy: Arc<Policy>,
+    /// Where spans go.
+    pub routes: Routes,
     /// Where a recording goes.
     pub record: Option<PathBuf>,
 }
@@ -61,7 +65,7 @@ impl Session {
     /// Loads and attaches the probes, starts the exports, learns the running processes.
     pub fn start(setup: Setup) -> Result<Self> {
         let clock = Arc::new(Clock::default());
-        let exports = Exports::start(&Routes::new(&setup.destinations), Arc::clone(&clock))?;
+        let exports = Exports::start(&setup.routes, Arc::clone(&clock))?;
         let seed = random_seed().context("cannot get random numbers from the kernel")?;
         // What a recording overwrites is lost only when tracing is possible.
         let (mut probes, reader) = Probes::load(&setup.options)?;
@@ -76,11 +80,12 @@ impl Session {
             }
         };
         probes.attach()?;
-        let engine = engine::Engine::new(engine::Config {
+        let mut engine = engine::Engine::new(engine::Config {
             seed,
             own_tgid: std::process::id(),
             telemetry_ingest: setup.telemetry_ingest,
         });
+        engine.set_default_policy(setup.policy);
         let mut pipeline = Pipeline::new(engine, setup.processes, probes, exports, record);
         pipeline.scan();
         Ok(Self { reader, pipeline, clock, status: StatusLine::new(), file: StatusFile::from_environment() })

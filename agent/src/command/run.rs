@@ -14,9 +14,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{destinations, prepare, setup};
+use super::{prepare, routes, setup};
 use crate::{
     cli,
+    export::Destination,
     process::Scope,
     runtime::{Session, inherited::Inherited, signals::Signals},
     telemetry,
@@ -29,20 +30,25 @@ const NOT_STARTED: u8 = 126;
 const SIGNALLED: i32 = 128;
 
 pub(super) fn run(command: &cli::Run) -> Result<u8> {
-    trace(&command.options, &command.command, None, &["console"])
+    trace(&command.options, &command.command, None, &[Destination::Console])
 }
 
 pub(super) fn record(command: &cli::Record) -> Result<u8> {
     trace(&command.options, &command.command, Some(&command.file), &[])
 }
 
-fn trace(options: &cli::Options, words: &[OsString], record: Option<&Path>, default: &[&str]) -> Result<u8> {
+fn trace(
+    options: &cli::Options,
+    words: &[OsString],
+    record: Option<&Path>,
+    default: &[Destination],
+) -> Result<u8> {
     let inherited = Inherited::remember().context("cannot look at the signal mask and limits")?;
     let mut signals = Signals::block().context("cannot take signals")?;
     let config = prepare(options, telemetry::QUIET)?;
-    let destinations = destinations(&config, default)?;
+    let routes = routes(&config, default);
     let Some((program, arguments)) = words.split_first() else { bail!("no command is given") };
-    let mut session = Session::start(setup(&config, Scope::Command, destinations, record))?;
+    let mut session = Session::start(setup(&config, Scope::Command, routes, record))?;
     let waiting = match Waiting::start(program, arguments, inherited) {
         Ok(waiting) => waiting,
         Err(error) => {

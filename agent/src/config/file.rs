@@ -1,109 +1,107 @@
-//! The file as it is written, and the environment laid over it. A value that deserializes is valid.
+//! The keys of the file, absent until a source sets them. A value that deserializes is valid.
 
-use std::ffi::OsString;
-
-use serde::{Deserialize, de::DeserializeOwned};
+use engine::policy::{HeaderNames, OptIn, Routes, SecretKeys};
+use serde::Deserialize;
 
 use super::{
-    Capture, Config, ConfigError, Selector, TelemetryIngest,
+    ConfigError, TelemetryIngest, environment,
+    ignore::IgnoreRules,
+    report::report,
+    sampler::{SamplerArgument, SamplerName},
+    selector::{Entry, Selector},
     size::{Bytes, Count, Ring},
+    value::{Attributes, InstrumentedWord, List, Name, Parsed, Switch},
 };
+use crate::export::Destination;
 
-const PREFIX: &str = "SPANDREL_";
-
-/// Every key, absent until a source sets it.
-#[derive(Debug, Default, Deserialize)]
+/// Every key.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
-    pub(super) export: Option<Vec<String>>,
-    select: Option<Vec<Selector>>,
-    exclude: Option<Vec<Selector>>,
-    capture: CaptureFile,
-    telemetry_ingest: Option<TelemetryIngest>,
+    pub(super) export: Option<List<Vec<Destination>>>,
+    pub(super) select: Option<Vec<Entry>>,
+    pub(super) exclude: Option<Vec<Selector>>,
+    pub(super) service_name: Option<Parsed<Name>>,
+    pub(super) attributes: Option<Attributes>,
+    pub(super) headers: HeadersFile,
+    pub(super) opt_in: Option<List<OptIn>>,
+    pub(super) routes: Option<List<Routes>>,
+    pub(super) forwarded: Option<Parsed<Switch>>,
+    pub(super) sampler: Option<Parsed<SamplerName>>,
+    pub(super) sampler_argument: Option<Parsed<SamplerArgument>>,
+    pub(super) ignore: Option<IgnoreRules>,
+    pub(super) instrumented: Option<Parsed<InstrumentedWord>>,
+    pub(super) telemetry_ingest: Option<Parsed<TelemetryIngest>>,
+    pub(super) redact_query: Option<List<SecretKeys>>,
+    pub(super) command_arguments: Option<Parsed<Switch>>,
+    pub(super) capture: CaptureFile,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct CaptureFile {
-    copy_limit: Option<Bytes<1024, { abi::limit::COPY_LIMIT_MAX }>>,
-    connections: Option<Count<64, 4_194_304>>,
-    calls: Option<Count<64, 4_194_304>>,
-    processes: Option<Count<64, 4_194_304>>,
-    ring: Option<Ring>,
+pub(super) struct HeadersFile {
+    pub(super) request: Option<List<HeaderNames>>,
+    pub(super) response: Option<List<HeaderNames>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CaptureFile {
+    pub(super) copy_limit: Option<Parsed<Bytes<1024, { abi::limit::COPY_LIMIT_MAX }>>>,
+    pub(super) connections: Option<Parsed<Count<64, 4_194_304>>>,
+    pub(super) calls: Option<Parsed<Count<64, 4_194_304>>>,
+    pub(super) processes: Option<Parsed<Count<64, 4_194_304>>>,
+    pub(super) ring: Option<Parsed<Ring>>,
 }
 
 impl File {
     pub(super) fn parse(text: &str, name: &str) -> Result<Self, ConfigError> {
         // An empty file, or one with every key commented out, is a null document.
-        let parsed: Result<Option<Self>, _> = serde_saphyr::from_str(text);
-        match parsed {
-            Ok(file) => Ok(file.unwrap_or_default()),
-            Err(error) => {
-                let options = serde_saphyr::render_options! { source_name: Some(name) };
-                Err(ConfigError::File { report: error.render_with_options(options) })
-            }
-        }
+        let parsed: Result<Option<Self>, _> =
+            serde_saphyr::from_str_with_options(text, environment::options());
+        parsed
+            .map(Option::unwrap_or_default)
+            .map_err(|error| ConfigError::File { report: report(name, text, &error) })
     }
 
-    /// Lays `SPANDREL_<PATH_OF_KEY>` over the file. A value is written as in the file; lists in YAML's `[a, b]`.
-    /// Empty is unset.
-    pub(super) fn apply_environment(
-        &mut self,
-        environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<(), ConfigError> {
-        for (name, value) in environment {
-            if value.is_empty() || super::is_flag(&name) {
-                continue;
-            }
-            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-            let Some(value) = value.to_str() else {
-                return Err(variable(name, "the value is not UTF-8".to_owned()));
-            };
-            match name.get(PREFIX.len()..).unwrap_or_default() {
-                "EXPORT" => self.export = Some(list(name, value)?),
-                "SELECT" => self.select = Some(parse(name, value)?),
-                "EXCLUDE" => self.exclude = Some(parse(name, value)?),
-                "CAPTURE_COPY_LIMIT" => self.capture.copy_limit = Some(parse(name, value)?),
-                "CAPTURE_CONNECTIONS" => self.capture.connections = Some(parse(name, value)?),
-                "CAPTURE_CALLS" => self.capture.calls = Some(parse(name, value)?),
-                "CAPTURE_PROCESSES" => self.capture.processes = Some(parse(name, value)?),
-                "CAPTURE_RING" => self.capture.ring = Some(parse(name, value)?),
-                "TELEMETRY_INGEST" => self.telemetry_ingest = Some(parse(name, value)?),
-                // Not refused: Kubernetes sets SPANDREL_SERVICE_HOST and the like for a service of that name.
-                _ => tracing::warn!(name, "environment variable is no configuration key and is ignored"),
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn into_config(self) -> Config {
-        let default = Capture::default();
-        let capture = Capture {
-            copy_limit: self.capture.copy_limit.map_or(default.copy_limit, |bytes| bytes.0),
-            connections: self.capture.connections.map_or(default.connections, |count| count.0),
-            calls: self.capture.calls.map_or(default.calls, |count| count.0),
-            processes: self.capture.processes.map_or(default.processes, |count| count.0),
-            ring: self.capture.ring.map_or(default.ring, |ring| ring.0),
-        };
-        Config {
-            export: self.export.unwrap_or_default(),
-            select: self.select.unwrap_or_default(),
-            exclude: self.exclude.unwrap_or_default(),
-            capture,
-            telemetry_ingest: self.telemetry_ingest.unwrap_or_default(),
+    /// The keys of both; where both set one, this one's value.
+    pub(super) fn over(self, below: Self) -> Self {
+        Self {
+            export: self.export.or(below.export),
+            select: self.select.or(below.select),
+            exclude: self.exclude.or(below.exclude),
+            service_name: self.service_name.or(below.service_name),
+            attributes: self.attributes.or(below.attributes),
+            headers: self.headers.over(below.headers),
+            opt_in: self.opt_in.or(below.opt_in),
+            routes: self.routes.or(below.routes),
+            forwarded: self.forwarded.or(below.forwarded),
+            sampler: self.sampler.or(below.sampler),
+            sampler_argument: self.sampler_argument.or(below.sampler_argument),
+            ignore: self.ignore.or(below.ignore),
+            instrumented: self.instrumented.or(below.instrumented),
+            telemetry_ingest: self.telemetry_ingest.or(below.telemetry_ingest),
+            redact_query: self.redact_query.or(below.redact_query),
+            command_arguments: self.command_arguments.or(below.command_arguments),
+            capture: self.capture.over(below.capture),
         }
     }
 }
 
-fn parse<T: DeserializeOwned>(name: &str, value: &str) -> Result<T, ConfigError> {
-    serde_saphyr::from_str(value).map_err(|error| variable(name, error.without_snippet().render()))
+impl HeadersFile {
+    pub(super) fn over(self, below: Self) -> Self {
+        Self { request: self.request.or(below.request), response: self.response.or(below.response) }
+    }
 }
 
-/// A list of strings; a value that does not start like a YAML list is its only element.
-fn list(name: &str, value: &str) -> Result<Vec<String>, ConfigError> {
-    if value.trim_start().starts_with('[') { parse(name, value) } else { Ok(vec![value.to_owned()]) }
-}
-
-fn variable(name: &str, report: String) -> ConfigError {
-    ConfigError::Variable { name: name.to_owned(), report }
+impl CaptureFile {
+    fn over(self, below: Self) -> Self {
+        Self {
+            copy_limit: self.copy_limit.or(below.copy_limit),
+            connections: self.connections.or(below.connections),
+            calls: self.calls.or(below.calls),
+            processes: self.processes.or(below.processes),
+            ring: self.ring.or(below.ring),
+        }
+    }
 }

@@ -1,9 +1,14 @@
 //! A selector: what a process must be to be traced, or to be left alone. Matching is in [`crate::process`].
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use globset::{Glob, GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Deserializer, de};
+
+use super::{
+    settings::SettingsFile,
+    value::{Parsed, Port},
+};
 
 /// Conditions that must all hold; at least one is set.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,27 +23,55 @@ pub struct Selector {
     pub unit: Option<Unit>,
 }
 
-impl<'de> Deserialize<'de> for Selector {
+/// A selector of `select`, with settings for its processes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    pub(super) selector: Selector,
+    pub(super) settings: Option<SettingsFile>,
+}
+
+impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Keys {
-            exe: Option<Exe>,
-            command_line: Option<CommandLine>,
-            pid: Option<u32>,
-            port: Option<u16>,
-            user: Option<User>,
-            cgroup: Option<PathGlob>,
-            unit: Option<Unit>,
+            exe: Option<Parsed<Exe>>,
+            command_line: Option<Parsed<CommandLine>>,
+            pid: Option<Parsed<Pid>>,
+            port: Option<Parsed<Port>>,
+            user: Option<Parsed<User>>,
+            cgroup: Option<Parsed<PathGlob>>,
+            unit: Option<Parsed<Unit>>,
+            settings: Option<SettingsFile>,
         }
-        let Keys { exe, command_line, pid, port, user, cgroup, unit } = Keys::deserialize(deserializer)?;
-        let selector = Self { exe, command_line, pid, port, user, cgroup, unit };
+        let keys = Keys::deserialize(deserializer)?;
+        let selector = Selector {
+            exe: keys.exe.map(|exe| exe.0),
+            command_line: keys.command_line.map(|line| line.0),
+            pid: keys.pid.map(|pid| pid.0.0),
+            port: keys.port.map(|port| port.0.0),
+            user: keys.user.map(|user| user.0),
+            cgroup: keys.cgroup.map(|glob| glob.0),
+            unit: keys.unit.map(|unit| unit.0),
+        };
         if selector.is_empty() {
             return Err(de::Error::custom(
                 "a selector without a key matches nothing: expected exe, command_line, pid, port, user, cgroup or unit",
             ));
         }
-        Ok(selector)
+        Ok(Self { selector, settings: keys.settings })
+    }
+}
+
+impl<'de> Deserialize<'de> for Selector {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Entry { selector, settings } = Entry::deserialize(deserializer)?;
+        match settings {
+            None => Ok(selector),
+            Some(_) => Err(de::Error::custom(
+                "`settings` belongs to a selector of `select`: an excluded process makes no spans",
+            )),
+        }
     }
 }
 
@@ -82,9 +115,11 @@ impl PartialEq for PathGlob {
     }
 }
 
-impl<'de> Deserialize<'de> for PathGlob {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(&text(deserializer)?).map_err(de::Error::custom)
+impl FromStr for PathGlob {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::new(something(text)?).map_err(|error| bad_glob(&error))
     }
 }
 
@@ -104,11 +139,12 @@ impl Exe {
     }
 }
 
-impl<'de> Deserialize<'de> for Exe {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let pattern = text(deserializer)?;
-        let glob = PathGlob::new(&pattern).map_err(de::Error::custom)?;
-        Ok(if pattern.contains('/') { Self::Path(glob) } else { Self::Name(glob) })
+impl FromStr for Exe {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let glob = text.parse()?;
+        Ok(if text.contains('/') { Self::Path(glob) } else { Self::Name(glob) })
     }
 }
 
@@ -128,13 +164,14 @@ impl CommandLine {
     }
 }
 
-impl<'de> Deserialize<'de> for CommandLine {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = text(deserializer)?;
-        if !text.contains(['*', '?', '[', '{']) {
-            return Ok(Self::Contains(text));
+impl FromStr for CommandLine {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !something(text)?.contains(['*', '?', '[', '{']) {
+            return Ok(Self::Contains(text.to_owned()));
         }
-        let glob = Glob::new(&text).map_err(de::Error::custom)?;
+        let glob = Glob::new(text).map_err(|error| bad_glob(&error))?;
         Ok(Self::Matches(PathGlob(glob.compile_matcher())))
     }
 }
@@ -146,37 +183,18 @@ pub enum User {
     Id(u32),
 }
 
-impl<'de> Deserialize<'de> for User {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = User;
+impl FromStr for User {
+    type Err = String;
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a user name or a user id")
-            }
-
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<User, E> {
-                u32::try_from(value)
-                    .map(User::Id)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(value), &self))
-            }
-
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<User, E> {
-                u32::try_from(value)
-                    .map(User::Id)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))
-            }
-
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<User, E> {
-                match value.parse() {
-                    Ok(id) => Ok(User::Id(id)),
-                    Err(_) if value.is_empty() => Err(E::invalid_value(de::Unexpected::Str(value), &self)),
-                    Err(_) => Ok(User::Name(value.to_owned())),
-                }
-            }
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(id) = text.parse() {
+            return Ok(Self::Id(id));
         }
-        deserializer.deserialize_any(Visitor)
+        // useradd(8): a name begins with a letter or an underscore.
+        if text.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+            return Ok(Self::Name(text.to_owned()));
+        }
+        Err(format!("`{text}` is no user: expected a name, or a user id from 0 to {}", u32::MAX))
     }
 }
 
@@ -195,14 +213,44 @@ impl Unit {
     }
 }
 
-impl<'de> Deserialize<'de> for Unit {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = text(deserializer)?;
-        Ok(Self(name.strip_suffix(".service").unwrap_or(&name).to_owned()))
+impl FromStr for Unit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let stem = text.strip_suffix(".service").unwrap_or(text);
+        if stem.is_empty() || stem.contains(['*', '/', ' ']) {
+            return Err(format!(
+                "`{text}` is no systemd unit: expected its name, such as shop, or shop@ for every instance of a template"
+            ));
+        }
+        Ok(Self(stem.to_owned()))
     }
 }
 
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() { Err(de::Error::custom("an empty text matches nothing")) } else { Ok(text) }
+/// The id of a process.
+struct Pid(u32);
+
+impl FromStr for Pid {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let pid = text.parse().ok().filter(|pid| (1..=PID_MAX).contains(pid)).map(Self);
+        pid.ok_or_else(|| format!("`{text}` is no process id: expected a number from 1 to {PID_MAX}"))
+    }
+}
+
+/// PID_MAX_LIMIT of a 64-bit kernel (`include/linux/threads.h`).
+const PID_MAX: u32 = 4 * 1024 * 1024;
+
+fn something(text: &str) -> Result<&str, String> {
+    if text.is_empty() {
+        Err("an empty text matches nothing: expected a pattern".to_owned())
+    } else {
+        Ok(text)
+    }
+}
+
+fn bad_glob(error: &globset::Error) -> String {
+    let pattern = error.glob().unwrap_or_default();
+    format!("`{pattern}` is no pattern: {}; put a \\ before a character that stands for itself", error.kind())
 }

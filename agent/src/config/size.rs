@@ -1,56 +1,56 @@
 //! Sizes and counts with their bounds: a value that deserializes is within them.
 
-use std::fmt;
-
-use serde::{Deserialize, Deserializer, de};
+use std::str::FromStr;
 
 /// A number of bytes between the bounds, written `32KiB` or `32768`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Bytes<const MIN: u32, const MAX: u32>(pub(super) u32);
 
 /// A plain number between the bounds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Count<const MIN: u32, const MAX: u32>(pub(super) u32);
 
 /// The size of the ring buffer: the kernel takes powers of two that are whole pages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Ring(pub(super) u32);
 
 const RING_MIN: u32 = 64 * 1024;
 const RING_MAX: u32 = 1024 * 1024 * 1024;
 
-impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Bytes<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let bytes = deserializer.deserialize_any(Size)?;
-        bounded(bytes, MIN, MAX).map(Self).ok_or_else(|| {
-            de::Error::custom(format!(
-                "{bytes} bytes is out of range: expected {} to {}",
-                show(MIN),
-                show(MAX)
-            ))
-        })
+impl<const MIN: u32, const MAX: u32> FromStr for Bytes<MIN, MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        bounded(parse(text)?, MIN, MAX)
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is out of range: expected {} to {}", show(MIN), show(MAX)))
     }
 }
 
-impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Count<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let count = u64::deserialize(deserializer)?;
+impl<const MIN: u32, const MAX: u32> FromStr for Count<MIN, MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let count = text
+            .parse()
+            .map_err(|_| format!("`{text}` is no count: expected a number from {MIN} to {MAX}"))?;
         bounded(count, MIN, MAX)
             .map(Self)
-            .ok_or_else(|| de::Error::custom(format!("{count} is out of range: expected {MIN} to {MAX}")))
+            .ok_or_else(|| format!("`{text}` is out of range: expected {MIN} to {MAX}"))
     }
 }
 
-impl<'de> Deserialize<'de> for Ring {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let bytes = deserializer.deserialize_any(Size)?;
-        match bounded(bytes, RING_MIN, RING_MAX) {
+impl FromStr for Ring {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match bounded(parse(text)?, RING_MIN, RING_MAX) {
             Some(size) if size.is_power_of_two() => Ok(Self(size)),
-            _ => Err(de::Error::custom(format!(
-                "{bytes} bytes cannot be a ring buffer: expected a power of two from {} to {}, such as 16MiB",
+            _ => Err(format!(
+                "`{text}` cannot be the size of the ring buffer: expected a power of two from {} to {}, such as 16MiB",
                 show(RING_MIN),
                 show(RING_MAX)
-            ))),
+            )),
         }
     }
 }
@@ -70,39 +70,18 @@ fn show(bytes: u32) -> String {
     }
 }
 
-struct Size;
-
-impl de::Visitor<'_> for Size {
-    type Value = u64;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a size in bytes, such as 32768, 32KiB or 16MiB")
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<u64, E> {
-        Ok(value)
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<u64, E> {
-        u64::try_from(value).map_err(|_| E::invalid_value(de::Unexpected::Signed(value), &self))
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<u64, E> {
-        parse(value).ok_or_else(|| E::invalid_value(de::Unexpected::Str(value), &self))
-    }
-}
-
 /// Binary units only: `kB` means 1000 to some and 1024 to others.
-fn parse(text: &str) -> Option<u64> {
-    let text = text.trim();
+fn parse(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let factor: u64 = match unit.trim() {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
+    let factor: Option<u64> = match unit.trim() {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
     };
-    number.parse::<u64>().ok()?.checked_mul(factor)
+    let bytes =
+        factor.zip(number.parse::<u64>().ok()).and_then(|(factor, number)| number.checked_mul(factor));
+    bytes.ok_or_else(|| format!("`{text}` is no size: expected bytes, such as 32768, 32KiB or 16MiB"))
 }

@@ -36,8 +36,8 @@ pub(super) fn read(environment: &[u8]) -> Stated {
     Stated { service: service.or(listed.filter(|name| !name.is_empty())), attributes: attributes.into() }
 }
 
-/// `key1=value1,key2=value2`, values percent-encoded. The last of two equal keys counts.
-fn parse(value: &str) -> Option<Vec<(Box<str>, Box<str>)>> {
+/// The value of `OTEL_RESOURCE_ATTRIBUTES`: `key1=value1,key2=value2`, values percent-encoded. The last of two equal keys counts.
+pub(crate) fn parse(value: &str) -> Option<Vec<(Box<str>, Box<str>)>> {
     let mut attributes: Vec<(Box<str>, Box<str>)> = Vec::new();
     for pair in value.split(',').filter(|pair| !pair.trim().is_empty()) {
         let (key, value) = pair.split_once('=')?;

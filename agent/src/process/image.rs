@@ -19,6 +19,8 @@ pub(super) struct Image {
     /// Of the executable; empty if unknown.
     pub(super) path: Box<str>,
     pub(super) service: Box<str>,
+    /// The program's own environment states it.
+    pub(super) service_is_stated: bool,
     /// Attributes that the program's own environment states.
     pub(super) stated: Box<[(Box<str>, Box<str>)]>,
     pub(super) cgroup: Arc<Cgroup>,
@@ -103,11 +105,12 @@ fn image(
     executable: Executable,
 ) -> Image {
     let stated = environment::read(environment);
+    let service_is_stated = stated.service.is_some();
     let service = stated.service.unwrap_or_else(|| {
         let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
         service_name(cgroup.unit.as_deref(), path, &arguments).into()
     });
-    Image { path: path.into(), service, stated: stated.attributes, cgroup, executable }
+    Image { path: path.into(), service, service_is_stated, stated: stated.attributes, cgroup, executable }
 }
 
 /// Whether `/proc` shows the arguments of the record, which may be cut.

@@ -16,6 +16,14 @@ pub struct Resource {
     pub attributes: Vec<Attribute>,
 }
 
+/// What the operator says of every process.
+#[derive(Clone, Debug, Default)]
+pub struct Operator {
+    /// The name of services that do not state theirs.
+    pub service_name: Option<Box<str>>,
+    pub attributes: Vec<(Box<str>, Box<str>)>,
+}
+
 /// What is the same for every process of the machine.
 #[derive(Debug)]
 pub(super) struct Host {
@@ -23,30 +31,41 @@ pub(super) struct Host {
     id: Option<String>,
     /// Process ids and start times repeat after a boot.
     boot: String,
+    pub(super) operator: Operator,
 }
 
 impl Host {
-    pub(super) fn read(root: &Root) -> Self {
+    pub(super) fn read(root: &Root, operator: Operator) -> Self {
         let line = |path| root.text(path).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         Self {
             name: line("proc/sys/kernel/hostname"),
             id: line("etc/machine-id"),
             boot: line("proc/sys/kernel/random/boot_id").unwrap_or_default(),
+            operator,
         }
     }
 }
 
-/// Describes an image that runs in a process. `start` tells the process from others with its id.
-pub(super) fn describe(host: &Host, image: &Image, pid: u32, start: u64) -> Resource {
+/// Describes an image that runs in a process. `start` tells the process from others with its id; `configured` is the
+/// service name that its selector gives it.
+pub(super) fn describe(
+    host: &Host,
+    image: &Image,
+    pid: u32,
+    start: u64,
+    configured: Option<&str>,
+) -> Resource {
     let mut attributes = Vec::with_capacity(12);
+    let configured = configured.or(host.operator.service_name.as_deref());
+    let service = configured.filter(|_| !image.service_is_stated).unwrap_or(&image.service);
     let mut add = |key: &'static str, value: Value| {
         // What the program says of itself goes first.
         if !image.stated.iter().any(|(stated, _)| stated.as_ref() == key) {
             attributes.push(Attribute { key: Cow::Borrowed(key), value });
         }
     };
-    add("service.name", string(&image.service));
-    add("service.instance.id", string(&instance(host, image, pid, start)));
+    add("service.name", string(service));
+    add("service.instance.id", string(&instance(host, image, service, pid, start)));
     add("process.pid", Value::Integer(i64::from(pid)));
     if !image.path.is_empty() {
         add("process.executable.name", string(image.name()));
@@ -66,19 +85,23 @@ pub(super) fn describe(host: &Host, image: &Image, pid: u32, start: u64) -> Reso
     if let Some(architecture) = architecture() {
         add("host.arch", Value::String(Cow::Borrowed(architecture)));
     }
-    attributes.extend(
-        image
-            .stated
-            .iter()
-            .map(|(key, value)| Attribute { key: Cow::Owned(key.to_string()), value: string(value) }),
-    );
+    // What is known of the process itself says more than what is said of all.
+    let mut extend = |stated: &[(Box<str>, Box<str>)]| {
+        for (key, value) in stated {
+            if !attributes.iter().any(|known: &Attribute| known.key == **key) {
+                attributes.push(Attribute { key: Cow::Owned(key.to_string()), value: string(value) });
+            }
+        }
+    };
+    extend(&image.stated);
+    extend(&host.operator.attributes);
     Resource { attributes }
 }
 
 /// The same for as long as the process runs this executable, whatever agent looks at it.
-fn instance(host: &Host, image: &Image, pid: u32, start: u64) -> String {
+fn instance(host: &Host, image: &Image, service: &str, pid: u32, start: u64) -> String {
     let machine = host.id.as_deref().unwrap_or_default();
-    let name = format!("{machine}\0{}\0{pid}\0{start}\0{}\0{}", host.boot, image.path, image.service);
+    let name = format!("{machine}\0{}\0{pid}\0{start}\0{}\0{}", host.boot, image.path, service);
     Uuid::new_v5(&INSTANCE_NAMESPACE, name.as_bytes()).to_string()
 }
 

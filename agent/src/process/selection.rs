@@ -1,11 +1,15 @@
 //! Which processes are traced: the configured selectors applied to what is known of a process.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use abi::process::decision;
+use engine::policy::Policy;
 
 use super::{Root, cgroup::Cgroup};
-use crate::config::{Selector, User};
+use crate::{
+    config::{Select, Selector, Settings, User},
+    export::{ExportSet, Routes, TooManySets},
+};
 
 /// Whether a process is traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +29,16 @@ impl Decision {
             Self::Skip => decision::SKIP,
         }
     }
+}
+
+/// How the processes of a selector with settings are treated.
+#[derive(Debug, PartialEq)]
+pub struct Treatment {
+    pub policy: Arc<Policy>,
+    /// The name of services that do not state theirs.
+    pub service_name: Option<Box<str>>,
+    /// Where their spans go.
+    pub to: ExportSet,
 }
 
 /// What selectors look at.
@@ -47,16 +61,24 @@ impl Facts<'_> {
 }
 
 /// A decision, and what may still change it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Verdict {
     pub(super) decision: Decision,
-    /// The decision once the process serves on a port.
-    ports: Box<[(u16, Decision)]>,
+    pub(super) treatment: Option<Arc<Treatment>>,
+    /// What serving on a port would make of it, first what goes before all others.
+    ports: Box<[PortRule]>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct PortRule {
+    port: u16,
+    decision: Decision,
+    treatment: Option<Arc<Treatment>>,
 }
 
 impl Verdict {
     pub(super) fn fixed(decision: Decision) -> Self {
-        Self { decision, ports: Box::default() }
+        Self { decision, treatment: None, ports: Box::default() }
     }
 
     /// Whether serving on some port would change the decision.
@@ -64,21 +86,20 @@ impl Verdict {
         !self.ports.is_empty()
     }
 
-    /// The process serves on a port: the decision, if that changes it. Excluding wins.
+    /// The process serves on a port: the decision, if that changes it or the treatment. Excluding wins, then the first
+    /// selector.
     pub(super) fn serve(&mut self, port: u16) -> Option<Decision> {
-        let has = |decision| self.ports.contains(&(port, decision));
-        let decision = if has(Decision::Skip) {
-            Decision::Skip
-        } else if self.decision == Decision::Undecided && has(Decision::Trace) {
-            Decision::Trace
-        } else {
-            return None;
-        };
-        self.decision = decision;
-        let left = self.ports.iter().copied();
-        // A traced process can still be excluded by another port; a skipped one stays skipped.
-        self.ports = left.filter(|rule| decision == Decision::Trace && rule.1 == Decision::Skip).collect();
-        Some(decision)
+        let index = self.ports.iter().position(|rule| rule.port == port)?;
+        let mut ports = std::mem::take(&mut self.ports).into_vec();
+        // What comes after this rule has nothing more to say, and what comes before it only if it says something else.
+        let rule = ports.drain(index..).next()?;
+        if rule.decision == Decision::Trace {
+            ports.retain(|other| (other.decision, &other.treatment) != (rule.decision, &rule.treatment));
+            self.ports = ports.into();
+        }
+        self.decision = rule.decision;
+        self.treatment = rule.treatment;
+        Some(self.decision)
     }
 }
 
@@ -95,6 +116,7 @@ struct Rule {
     selector: Selector,
     /// The id that `selector.user` stands for; `None` in `Some`: there is no such user.
     user: Option<Option<u32>>,
+    treatment: Option<Arc<Treatment>>,
 }
 
 enum Answer {
@@ -105,12 +127,32 @@ enum Answer {
 }
 
 impl Selection {
-    /// User names are looked up in `/etc/passwd`: a statically linked program has no name service.
-    pub fn new(root: &Root, select: &[Selector], exclude: &[Selector]) -> Self {
+    /// User names are looked up in `/etc/passwd`: a statically linked program has no name service. The destinations
+    /// that selectors name are added to the routes.
+    pub fn new(
+        root: &Root,
+        select: &[Select],
+        exclude: &[Selector],
+        routes: &mut Routes,
+    ) -> Result<Self, TooManySets> {
         let users = root.text("etc/passwd").unwrap_or_default();
-        let rules =
-            |selectors: &[Selector]| selectors.iter().map(|selector| Rule::new(selector, &users)).collect();
-        Self { select: rules(select), exclude: rules(exclude) }
+        let mut treatment = |settings: &Settings| {
+            let to = routes.add(settings.export.as_deref(), &settings.export_headers)?;
+            let (policy, service_name) = (Arc::clone(&settings.policy), settings.service_name.clone());
+            Ok(Arc::new(Treatment { policy, service_name, to }))
+        };
+        let mut rules = Vec::with_capacity(select.len());
+        for Select { selector, settings } in select {
+            let treatment = settings.as_deref().map(&mut treatment).transpose()?;
+            rules.push(Rule { treatment, ..Rule::new(selector, &users) });
+        }
+        let exclude = exclude.iter().map(|selector| Rule::new(selector, &users)).collect();
+        Ok(Self { select: rules, exclude })
+    }
+
+    /// Whether any process is treated unlike the others.
+    pub(super) fn has_treatments(&self) -> bool {
+        self.select.iter().any(|rule| rule.treatment.is_some())
     }
 
     pub(super) fn decide(&self, facts: &Facts<'_>) -> Verdict {
@@ -118,30 +160,30 @@ impl Selection {
         for rule in &self.exclude {
             match rule.answer(facts) {
                 Answer::Yes => return Verdict::fixed(Decision::Skip),
-                Answer::Serving(port) => ports.push((port, Decision::Skip)),
+                Answer::Serving(port) => {
+                    ports.push(PortRule { port, decision: Decision::Skip, treatment: None })
+                }
                 Answer::No => {}
             }
         }
         let mut decision = if self.select.is_empty() { Decision::Trace } else { Decision::Skip };
         for rule in &self.select {
+            let treatment = rule.treatment.clone();
             match rule.answer(facts) {
                 Answer::Yes => {
-                    decision = Decision::Trace;
-                    ports.retain(|rule| rule.1 == Decision::Skip);
-                    break;
+                    return Verdict { decision: Decision::Trace, treatment, ports: ports.into() };
                 }
                 Answer::Serving(port) => {
                     decision = Decision::Undecided;
-                    ports.push((port, Decision::Trace));
+                    ports.push(PortRule { port, decision: Decision::Trace, treatment });
                 }
                 Answer::No => {}
             }
         }
         if decision == Decision::Skip {
-            Verdict::fixed(decision)
-        } else {
-            Verdict { decision, ports: ports.into() }
+            return Verdict::fixed(decision);
         }
+        Verdict { decision, treatment: None, ports: ports.into() }
     }
 }
 
@@ -160,7 +202,7 @@ impl Rule {
                 id
             }
         });
-        Self { selector: selector.clone(), user }
+        Self { selector: selector.clone(), user, treatment: None }
     }
 
     fn answer(&self, facts: &Facts<'_>) -> Answer {
@@ -191,15 +233,14 @@ fn user_id(users: &str, name: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::tests::selection, *};
 
-    fn selection(select: &str, exclude: &str) -> Selection {
+    fn decide(select: &str, exclude: &str, facts: &Facts<'_>) -> Verdict {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("etc")).unwrap();
         let users = "root:x:0:0::/root:/bin/sh\nwww-data:x:33:33::/:/bin/false\n";
         std::fs::write(root.path().join("etc/passwd"), users).unwrap();
-        let parse = |text: &str| serde_saphyr::from_str::<Vec<Selector>>(text).unwrap();
-        Selection::new(&Root::new(root.path()), &parse(select), &parse(exclude))
+        selection(&Root::new(root.path()), select, exclude).decide(facts)
     }
 
     fn verdict(select: &str, exclude: &str) -> Verdict {
@@ -211,7 +252,7 @@ mod tests {
             user: Some(33),
             cgroup: &cgroup,
         };
-        selection(select, exclude).decide(&facts)
+        decide(select, exclude, &facts)
     }
 
     #[test]
@@ -268,5 +309,36 @@ mod tests {
         assert_eq!(process.serve(80), Some(Decision::Trace));
         assert_eq!(process.serve(9090), Some(Decision::Skip));
         assert_eq!(process.serve(80), None);
+    }
+    fn service(process: &Verdict) -> Option<&str> {
+        process.treatment.as_ref()?.service_name.as_deref()
+    }
+
+    #[test]
+    fn the_first_selector_that_matches_gives_its_settings() {
+        let named = |keys: &str, name: &str| format!("{{ {keys}, settings: {{ service_name: {name} }} }}");
+        let both = format!("[{}, {}]", named("exe: server", "a"), named("pid: 7", "b"));
+        assert_eq!(service(&verdict(&both, "[]")), Some("a"));
+        let other = format!("[{}, {}]", named("exe: other", "a"), named("pid: 7", "b"));
+        assert_eq!(service(&verdict(&other, "[]")), Some("b"));
+        let plain = format!("[{{exe: server}}, {}]", named("pid: 7", "b"));
+        assert_eq!(service(&verdict(&plain, "[]")), None, "the first has none");
+    }
+
+    #[test]
+    fn a_selector_with_a_port_takes_its_turn_when_the_process_serves() {
+        let select = "[{ port: 80, settings: { service_name: a } }, { port: 81, settings: { service_name: b } }, \
+                      { exe: server, settings: { service_name: c } }, { port: 82, settings: { service_name: d } }]";
+        let mut process = verdict(select, "[{port: 9090}]");
+        assert_eq!((process.decision, service(&process)), (Decision::Trace, Some("c")));
+        assert_eq!(process.serve(82), None, "a selector before it matched already");
+        assert_eq!(process.serve(81), Some(Decision::Trace));
+        assert_eq!(service(&process), Some("b"));
+        assert_eq!(process.serve(80), Some(Decision::Trace));
+        assert_eq!(service(&process), Some("a"));
+        assert_eq!(process.serve(81), None);
+        assert_eq!(process.serve(9090), Some(Decision::Skip));
+        assert_eq!(service(&process), None);
+        assert_eq!(process.serve(80), None, "excluding is final");
     }
 }

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use super::{
     image::Image,
     resource::Resource,
-    selection::{Decision, Verdict},
+    selection::{Decision, Treatment, Verdict},
 };
 
 /// How long a gone process stays known: a client span waits up to 10 s for its owner (`engine::limit`).
@@ -36,6 +36,15 @@ impl Entry {
     pub(super) fn is_live(&self) -> bool {
         self.exited.is_none()
     }
+
+    /// Which of the images ran at this time.
+    pub(super) fn index(&self, time: Time) -> usize {
+        self.images.iter().rposition(|run| run.since <= time).unwrap_or(0)
+    }
+
+    pub(super) fn at(&self, time: Time) -> Option<&Run> {
+        self.images.get(self.index(time))
+    }
 }
 
 /// An image in a process.
@@ -45,6 +54,8 @@ pub(super) struct Run {
     /// When the process was created, in ticks, if `/proc` still said.
     pub(super) start: Option<u64>,
     pub(super) image: Arc<Image>,
+    /// How the configuration wants it treated; `None`: like any other.
+    pub(super) treatment: Option<Arc<Treatment>>,
     pub(super) resource: Option<Arc<Resource>>,
 }
 

@@ -8,7 +8,7 @@ use engine::span::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Selector;
+use crate::{cli::Options, config::Config, export::Routes};
 
 const SECOND: Time = 1_000_000_000;
 
@@ -83,14 +83,25 @@ impl Machine {
     }
 
     fn processes(&self, select: &str, exclude: &str) -> Processes {
-        let parse = |text: &str| serde_saphyr::from_str::<Vec<Selector>>(text).unwrap();
-        let selection = Selection::new(&self.root(), &parse(select), &parse(exclude));
-        Processes::new(self.root(), Scope::Selected(selection), 100, 1)
+        let selection = selection(&self.root(), select, exclude);
+        Processes::new(self.root(), Scope::Selected(selection), 100, 1, Operator::default())
     }
 
     fn command(&self) -> Processes {
-        Processes::new(self.root(), Scope::Command, 100, 1)
+        Processes::new(self.root(), Scope::Command, 100, 1, Operator::default())
     }
+}
+
+/// The selectors of a configuration, written as in the file.
+pub(super) fn selection(root: &Root, select: &str, exclude: &str) -> Selection {
+    selection_with(root, select, exclude, &mut Routes::new(&[]))
+}
+
+fn selection_with(root: &Root, select: &str, exclude: &str, routes: &mut Routes) -> Selection {
+    let environment = [("SPANDREL_SELECT", select), ("SPANDREL_EXCLUDE", exclude)];
+    let environment = environment.map(|(name, value)| (name.into(), value.into()));
+    let config = Config::from_sources(&Options::default(), environment).unwrap();
+    Selection::new(root, &config.select, &config.exclude, routes).unwrap()
 }
 
 fn process(tgid: u32, parent: u32, time: Time) -> Process {
@@ -519,4 +530,50 @@ fn only_the_initial_namespaces_are_accepted() {
     assert!(inner.to_string().contains("--pid=host"), "{inner}");
     assert!(check("pid:[4026531836]", "user:[4026532000]").is_err());
     assert!(namespace::check(&Machine::new().root()).is_err());
+}
+
+#[test]
+fn the_configuration_names_services_that_do_not_state_their_names() {
+    let machine = Machine::new();
+    machine.start(7, &SERVER);
+    machine.start(
+        8,
+        &Program { environment: "OTEL_SERVICE_NAME=own\0OTEL_RESOURCE_ATTRIBUTES=team=own", ..SERVER },
+    );
+    machine.start(9, &SERVER);
+    let select = "[{ pid: 7, settings: { service_name: seven, export: [] } }, \
+                   { pid: 8, settings: { service_name: eight } }, { pid: 9 }]";
+    let mut routes = Routes::new(&[]);
+    let selection = selection_with(&machine.root(), select, "[]", &mut routes);
+    let attributes = vec![("team".into(), "ops".into())];
+    let operator = Operator { service_name: Some("top".into()), attributes };
+    let mut processes = Processes::new(machine.root(), Scope::Selected(selection), 100, 1, operator);
+    processes.scan();
+    let mut described = |tgid| {
+        let resource = processes.resource(tgid, SECOND);
+        let [name, team] = ["service.name", "team"].map(|key| attribute(&resource, key).unwrap().to_owned());
+        (name, team)
+    };
+    assert_eq!(described(7), ("seven".to_owned(), "ops".to_owned()), "its selector names it");
+    assert_eq!(described(8), ("own".to_owned(), "own".to_owned()), "what the process states wins");
+    assert_eq!(described(9), ("top".to_owned(), "ops".to_owned()));
+}
+
+#[test]
+fn a_fork_is_treated_like_its_parent_and_an_exec_is_judged_anew() {
+    let machine = Machine::new();
+    machine.start(7, &SERVER);
+    let select = "[{ exe: server, settings: { service_name: seven, export: [console] } }, { pid: 70 }]";
+    let mut processes = machine.processes(select, "[]");
+    processes.scan();
+    assert!(processes.has_treatments());
+    processes.on_fork(&process(70, 7, 2 * SECOND));
+    let own = processes.export_set(7, SECOND);
+    assert_ne!(own, ExportSet::default());
+    assert_eq!(processes.export_set(70, 2 * SECOND), own);
+    assert_eq!(service(&mut processes, 70, 2 * SECOND), "seven");
+    exec(&mut processes, process(70, 7, 3 * SECOND), "/usr/bin/curl", "curl", "");
+    assert_eq!(processes.treatment(70), None);
+    assert_eq!(processes.export_set(70, 3 * SECOND), ExportSet::default());
+    assert_eq!(processes.export_set(70, 2 * SECOND), own, "what ran before is treated as it was then");
 }

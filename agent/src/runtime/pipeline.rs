@@ -26,6 +26,8 @@ const UNIX_MAX: usize = 16_384;
 pub struct Pipeline {
     engine: Engine,
     processes: Processes,
+    /// Some processes are treated unlike the others.
+    has_treatments: bool,
     probes: Probes,
     exports: Exports,
     held: Held,
@@ -51,6 +53,7 @@ impl Pipeline {
     ) -> Self {
         Self {
             engine,
+            has_treatments: processes.has_treatments(),
             processes,
             probes,
             exports,
@@ -68,6 +71,7 @@ impl Pipeline {
     pub(super) fn scan(&mut self) {
         for change in self.processes.scan() {
             self.decide(change, Existing::Keep);
+            self.tell_policy(change.tgid);
             self.tell_tasks(change.tgid);
         }
     }
@@ -205,6 +209,8 @@ impl Pipeline {
     fn apply(&mut self, change: Option<Change>, now: Time) {
         let Some(change) = change else { return };
         self.decide(change, Existing::Update);
+        // Before what was held is given to the engine.
+        self.tell_policy(change.tgid);
         match change.decision {
             Decision::Undecided => {}
             Decision::Skip => {
@@ -221,6 +227,16 @@ impl Pipeline {
     fn decide(&mut self, change: Change, existing: Existing) {
         let result = self.probes.decide(change.tgid, change.decision.to_kernel(), existing);
         self.failures.note("telling the kernel side which processes are traced", result);
+    }
+
+    /// Tells the engine how the exchanges of a process that is traced become spans.
+    fn tell_policy(&mut self, tgid: u32) {
+        if !self.has_treatments {
+            return;
+        }
+        let traced = self.processes.decision(tgid) == Decision::Trace;
+        let treatment = self.processes.treatment(tgid).filter(|_| traced);
+        self.engine.set_policy(tgid, treatment.map(|treatment| Arc::clone(&treatment.policy)));
     }
 
     /// Tells the engine about a process whose threads say nothing about requests.
@@ -244,7 +260,12 @@ impl Pipeline {
                     self.recorded.insert(span.tgid, Arc::clone(&resource));
                 }
             }
-            self.batch.push(Exported { span, resource, to: ExportSet::default() });
+            let to = if self.has_treatments {
+                self.processes.export_set(span.tgid, span.start)
+            } else {
+                ExportSet::default()
+            };
+            self.batch.push(Exported { span, resource, to });
         }
         self.exports.hand_over(std::mem::take(&mut self.batch));
         while let Some(order) = self.engine.poll_order() {
@@ -270,6 +291,7 @@ impl Pipeline {
             for tgid in self.processes.sweep(now) {
                 self.probes.forget(tgid);
                 self.recorded.remove(&tgid);
+                self.engine.set_policy(tgid, None);
             }
         } else {
             let result = self.probes.check(&self.unix);
