@@ -4,12 +4,12 @@ mod run;
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
+use engine::policy::SecretKeys;
 
 use crate::{
     cli,
@@ -22,7 +22,7 @@ use crate::{
     process::{Processes, Root, Scope, Selection, namespace},
     recording::Reader,
     replay,
-    runtime::{Session, Setup, signals::Signals},
+    runtime::{Recording, Session, Setup, signals::Signals},
     telemetry,
 };
 
@@ -31,9 +31,7 @@ pub fn execute(command: cli::Command) -> Result<u8> {
     match command {
         cli::Command::Run(run) => run::run(&run),
         cli::Command::Agent(agent) => self::agent(&agent.options, None),
-        cli::Command::Record(record) if record.command.is_empty() => {
-            agent(&record.options, Some(&record.file))
-        }
+        cli::Command::Record(record) if record.command.is_empty() => agent(&record.options, Some(&record)),
         cli::Command::Record(record) => run::record(&record),
         cli::Command::Replay(replay) => self::replay(&replay),
         cli::Command::Doctor(doctor) => self::doctor(&doctor),
@@ -65,7 +63,12 @@ fn destinations(config: &Config, default: &[&str]) -> Result<Vec<Destination>> {
     chosen.iter().map(|text| text.parse().with_context(|| format!("--export {text}"))).collect()
 }
 
-fn setup(config: &Config, scope: Scope, destinations: Vec<Destination>, record: Option<&Path>) -> Setup {
+fn setup(
+    config: &Config,
+    scope: Scope,
+    destinations: Vec<Destination>,
+    record: Option<&cli::Record>,
+) -> Setup {
     let capture = config.capture;
     Setup {
         options: Options {
@@ -79,8 +82,19 @@ fn setup(config: &Config, scope: Scope, destinations: Vec<Destination>, record: 
         processes: Processes::new(root(), scope, capture.processes as usize, std::process::id()),
         telemetry_ingest: ingest(config),
         destinations,
-        record: record.map(Path::to_owned),
+        record: record.map(recording),
     }
+}
+
+fn recording(command: &cli::Record) -> Recording {
+    if command.raw {
+        tracing::warn!(
+            file = %command.file.display(),
+            "the recording is raw: credentials, cookies and bodies of the traced programs will be in it"
+        );
+    }
+    let secret = (!command.raw).then(SecretKeys::default);
+    Recording { path: command.file.clone(), secret }
 }
 
 fn ingest(config: &Config) -> engine::TelemetryIngest {
@@ -91,7 +105,7 @@ fn ingest(config: &Config) -> engine::TelemetryIngest {
 }
 
 /// `spandrel agent`, and `spandrel record` without a command.
-fn agent(options: &cli::Options, record: Option<&Path>) -> Result<u8> {
+fn agent(options: &cli::Options, record: Option<&cli::Record>) -> Result<u8> {
     let mut signals = Signals::block().context("cannot take signals")?;
     let config = prepare(options, telemetry::NORMAL)?;
     let default: &[&str] = if record.is_some() { &[] } else { &["otlp"] };

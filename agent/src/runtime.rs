@@ -18,6 +18,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use engine::policy::SecretKeys;
+
 use self::signals::Signals;
 pub use self::{pipeline::Pipeline, status::StatusFile};
 use crate::{
@@ -44,8 +46,14 @@ pub struct Setup {
     pub processes: Processes,
     pub telemetry_ingest: engine::TelemetryIngest,
     pub destinations: Vec<Destination>,
-    /// Where a recording goes.
-    pub record: Option<PathBuf>,
+    pub record: Option<Recording>,
+}
+
+/// A recording that is to be made.
+pub struct Recording {
+    pub path: PathBuf,
+    /// The keys of queries whose values are overwritten, beside credentials and bodies; `None`: nothing is.
+    pub secret: Option<SecretKeys>,
 }
 
 /// Attached probes and everything behind them.
@@ -67,10 +75,10 @@ impl Session {
         let (mut probes, reader) = Probes::load(&setup.options)?;
         let record = match &setup.record {
             None => None,
-            Some(path) => {
+            Some(Recording { path, secret }) => {
                 let header =
                     Header::new(kernel_release(), seed, std::process::id(), clock.offset().nanoseconds());
-                let writer = Writer::create(path, &header)
+                let writer = Writer::create(path, &header, secret.clone())
                     .with_context(|| format!("cannot write the recording {}", path.display()))?;
                 Some(writer)
             }

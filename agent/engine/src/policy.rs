@@ -3,10 +3,13 @@
 //! One is the default; a process that a selector with settings of its own matches has another
 //! ([`crate::Engine::set_policy`]). An exchange keeps the one that its process had when it started.
 
+pub mod query;
+
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+pub use self::query::SecretKeys;
 use crate::span::Attribute;
 
 /// Whether exchanges of programs that send telemetry about themselves make spans.
