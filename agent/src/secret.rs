@@ -29,7 +29,7 @@ const NAMES: [&str; 6] =
     ["x-functions-key", "x-auth", "x-auth-key", "dpop", "x-amzn-oidc-data", "x-goog-iap-data"];
 
 /// Whether the values of this header field or variable are credentials, by its name.
-pub fn is_credential(name: &[u8]) -> bool {
+pub(crate) fn is_credential(name: &[u8]) -> bool {
     let has =
         |word: &str| name.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()));
     NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))

@@ -200,8 +200,8 @@ fn http2_is_overwritten_behind_its_preface() {
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     for size in [1, 10, 1000] {
         let mut records = vec![open()];
-        records.push(data(1, 0, b"settings", 0));
         records.extend(stream(0, format!("{preface}secret").as_bytes(), size));
+        records.push(data(1, 0, b"settings", 0));
         let written = written(&records, Some(SecretKeys::default()));
         assert_eq!(text(&written, 0), format!("{preface}\0\0\0\0\0\0").into_bytes());
         assert_eq!(text(&written, 1), [0; 8]);
