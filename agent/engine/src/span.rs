@@ -1,9 +1,12 @@
 //! Span: an exchange with its ids, parent and attributes, as it is exported.
 
 pub(crate) mod attributes;
+mod client;
+mod events;
 pub mod names;
 mod outcome;
 mod redact;
+mod server;
 mod target;
 
 use std::borrow::Cow;
