@@ -8,6 +8,9 @@ mod outcome;
 mod redact;
 mod server;
 mod target;
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
+mod tests;
 
 use std::borrow::Cow;
 

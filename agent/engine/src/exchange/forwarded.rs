@@ -203,6 +203,3 @@ fn scheme(text: Cow<'_, [u8]>) -> Option<Cow<'_, [u8]>> {
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
     is_scheme.then_some(text)
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     limit,
-    policy::{Policy, methods},
+    policy::{Methods, Policy, methods::STANDARD},
     protocol::{Field, RequestHead, Side, Version},
 };
 
@@ -57,13 +57,7 @@ const FORWARDED_SCHEME: usize = 5;
 impl Head {
     /// `room`: bytes that may be kept.
     pub(crate) fn new(head: &RequestHead<'_>, side: Side, policy: &Policy, room: usize) -> (Self, Refused) {
-        let method = match head.method {
-            None => Method::Unknown,
-            Some(text) => methods::STANDARD
-                .iter()
-                .find(|known| known.as_bytes() == text)
-                .map_or(Method::Other, |known| Method::Known(known)),
-        };
+        let (method, listed) = method(head.method, &policy.methods);
         let found = Found::new(head.fields, side == Side::Server && policy.forwarded);
         let proxies = found.forwarded;
         let target_room = limit::TARGET_MAX.min(room.max(limit::TARGET_CROWDED));
@@ -88,7 +82,7 @@ impl Head {
         let kept = Self {
             version: head.version,
             method,
-            listed: head.method.is_some_and(|method| policy.methods.knows(method)),
+            listed,
             target_truncated: head.target_truncated || full.map(<[u8]>::len) != target.map(<[u8]>::len),
             fields_incomplete: head.fields_incomplete,
             client: proxies.client,
@@ -134,6 +128,15 @@ impl Head {
         let end = (*self.ends.get(which)?)?;
         let before = self.ends.get(..which)?.iter().flatten().next_back().copied().unwrap_or_default();
         self.text.get(before as usize..end as usize)
+    }
+}
+
+/// A method, and whether the operator counts it as known.
+fn method(text: Option<&[u8]>, known: &Methods) -> (Method, bool) {
+    let Some(text) = text else { return (Method::Unknown, false) };
+    match STANDARD.iter().enumerate().find(|(_, standard)| standard.as_bytes() == text) {
+        Some((index, standard)) => (Method::Known(standard), known.knows_standard(index)),
+        None => (Method::Other, known.knows_other(text)),
     }
 }
 

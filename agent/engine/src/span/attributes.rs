@@ -55,11 +55,15 @@ pub(crate) fn span(
         list.details(details);
         list.fields(names::HTTP_RESPONSE_HEADER, &policy.headers.response, &details.headers, &policy.redact);
     }
-    if let Some(socket) = socket.as_deref_mut() {
-        peer(&mut list, socket);
-    }
+    let port = socket.as_deref_mut().and_then(look_up_peer);
     if exchange.side == Side::Server {
         server::client(&mut list, head, socket.as_deref());
+    }
+    if let Some(address) = socket.as_deref().and_then(|socket| socket.remote_text.as_deref()) {
+        list.text(names::NETWORK_PEER_ADDRESS, String::from(address));
+        if let Some(port) = port {
+            list.number(names::NETWORK_PEER_PORT, port.into());
+        }
     }
     if !policy.opt_in.is_empty()
         && let Some(socket) = socket
@@ -208,24 +212,18 @@ pub(super) fn default_port(scheme: Option<&[u8]>, head: &Head) -> Option<u16> {
     }
 }
 
-/// Adds the other end of the socket.
-fn peer(list: &mut List, socket: &mut Socket) {
-    let port = match &socket.remote {
+/// Makes the text of the socket's other end, once; returns its port.
+fn look_up_peer(socket: &mut Socket) -> Option<u16> {
+    match &socket.remote {
         Some(Endpoint::Ip(remote)) => {
             socket.remote_text.get_or_insert_with(|| remote.ip().to_string().into());
             Some(remote.port())
         }
-        // A Unix socket's path is the server's, whichever end it is.
         Some(Endpoint::Unix(path)) if !path.is_empty() => {
             socket.remote_text.get_or_insert_with(|| redact::unix(path).into());
             None
         }
-        Some(Endpoint::Unix(_)) | None => return,
-    };
-    let Some(address) = &socket.remote_text else { return };
-    list.text(names::NETWORK_PEER_ADDRESS, String::from(&**address));
-    if let Some(port) = port {
-        list.number(names::NETWORK_PEER_PORT, port.into());
+        Some(Endpoint::Unix(_)) | None => None,
     }
 }
 

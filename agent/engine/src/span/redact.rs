@@ -36,6 +36,9 @@ pub(super) fn url(
 
 /// The path of a target. What is no path by the rules may begin with credentials.
 pub(super) fn path(bytes: &[u8]) -> String {
+    if memchr::memchr(b'@', bytes).is_none() {
+        return text(bytes);
+    }
     let mut out = String::with_capacity(bytes.len());
     let slash = memchr::memchr(b'/', bytes).unwrap_or(bytes.len());
     let (before, rest) = bytes.split_at_checked(slash).unwrap_or((bytes, b""));
