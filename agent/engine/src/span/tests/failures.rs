@@ -112,3 +112,22 @@ fn a_request_that_is_cut_is_what_is_known_of_it() {
          PEER",
     );
 }
+
+#[test]
+fn a_request_whose_fields_were_lost_leaves_out_what_they_may_have_said() {
+    for case in [serve, call] {
+        let case = case("GET /a HTTP/1.1\r\nAccept: */*\r\nHo").step(Step::RequestGap(50)).ok();
+        let (kind, url) = match case.side {
+            Side::Server => ("Server", "url.path=/a\nurl.scheme=http"),
+            Side::Client => ("Client", ""),
+        };
+        case.gives(&format!(
+            "GET | {kind} | Unset
+             http.request.method=GET
+             {url}
+             network.protocol.version=1.1
+             http.response.status_code:200
+             PEER"
+        ));
+    }
+}

@@ -189,3 +189,27 @@ fn a_server_on_a_unix_socket_knows_its_client_from_its_proxy() {
              network.peer.address=/run/shop",
         );
 }
+
+#[test]
+fn no_bytes_of_a_field_harm_anything() {
+    const ALPHABET: &[u8] = b"for=host=proto=,;;\"\"\\[]::1.2 \t_%@=\xffunknown";
+    let mut random = 0x5eed_u64;
+    let mut next = |bound: usize| {
+        random ^= random >> 12;
+        random ^= random << 25;
+        random ^= random >> 27;
+        (random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
+    };
+    for _ in 0..2000 {
+        let name = ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"][next(4)];
+        let value: Vec<u8> = (0..next(40)).map(|_| ALPHABET[next(ALPHABET.len())]).collect();
+        let mut request = format!("GET / HTTP/1.1\r\nHost: shop\r\n{name}: ").into_bytes();
+        request.extend_from_slice(&value);
+        request.extend_from_slice(b"\r\n\r\n");
+        let (span, _) = serve(request).ok().play();
+        let client = span.attributes.iter().find(|attribute| attribute.key == "client.address");
+        if let Some(Value::String(client)) = client.map(|attribute| &attribute.value) {
+            assert!(client.parse::<IpAddr>().is_ok(), "{client} of {}", value.escape_ascii());
+        }
+    }
+}
