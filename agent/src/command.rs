@@ -23,7 +23,7 @@ use crate::{
     recording::Reader,
     replay,
     runtime::{Recording, Session, Setup, signals::Signals},
-    telemetry,
+    secret, telemetry,
 };
 
 /// Carries out a command. The exit status of the program.
@@ -60,7 +60,12 @@ fn root() -> Root {
 fn destinations(config: &Config, default: &[&str]) -> Result<Vec<Destination>> {
     let named: Vec<&str> = config.export.iter().map(String::as_str).collect();
     let chosen = if named.is_empty() { default } else { &named };
-    chosen.iter().map(|text| text.parse().with_context(|| format!("--export {text}"))).collect()
+    chosen
+        .iter()
+        .map(|text| {
+            text.parse().with_context(|| format!("--export {}", secret::shown(text, &SecretKeys::default())))
+        })
+        .collect()
 }
 
 fn setup(

@@ -11,7 +11,6 @@ use acceptance::{
     token,
     wait::{LONG, wait_until},
     workload::python,
-    workload_file,
 };
 
 /// On the wire, under the names that `secrets.py` knows.
@@ -58,6 +57,7 @@ fn record(raw: bool) -> Run {
     let secrets: BTreeMap<_, _> =
         WIRE.iter().chain(&OTHERS).map(|name| (*name, format!("{}{}", token(), token()))).collect();
     let file = directory.write("secrets.json", &serde_json::to_string(&secrets).unwrap());
+    let script = directory.write("secrets.py", include_str!("../workloads/secrets.py"));
     let path = |name: &str| directory.path().join(name);
     let sink = Sink::start();
     let token = token();
@@ -71,7 +71,7 @@ fn record(raw: bool) -> Run {
     // An existing file of everybody's.
     fs::write(path("case.records"), "").unwrap();
     fs::set_permissions(path("case.records"), fs::Permissions::from_mode(0o644)).unwrap();
-    command.arg("--").arg(python()).arg(workload_file("secrets.py")).arg(&file).arg(&token);
+    command.arg("--").arg(python()).arg(script).arg(&file).arg(&token);
     command.arg(format!("--password={}", secrets["argument"]));
     command.env("SPANDREL_STATUS", path("status.json"));
     command.env("DATABASE_PASSWORD", &secrets["variable"]);
@@ -178,8 +178,9 @@ fn an_address_with_a_password_is_refused_without_naming_it() {
         let mut command = Command::new(binary());
         command.args(["run", "--log", "trace", "--export", &destination, "--", "true"]);
         let mut process = Process::start("spandrel run", &mut command);
-        assert!(!process.wait(LONG).success(), "{export}");
+        let status = process.wait(LONG);
         let log = process.log();
+        assert!(!status.success(), "{export}: {log}");
         assert!(!forms(&secret).iter().any(|form| contains(log.as_bytes(), form)), "{log}");
     }
 }
