@@ -64,7 +64,7 @@ def main():
         head = "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % (method, target, port)
         head += "".join("%s: %s\r\n" % field for field in fields)
         sent = head.encode() + b"\r\n" + body
-        at = sent.index(cut.encode()) + 5 if cut else len(sent)
+        at = sent.index(cut.encode()) - 3 if cut else len(sent)
         for part in (sent[:at], sent[at:]):
             if part:
                 connection.sendall(part)
