@@ -44,7 +44,7 @@ fn written(records: &[Vec<u8>], secret: Option<SecretKeys>) -> Vec<Vec<u8>> {
     let reader = Reader::open(&path).unwrap();
     let records = reader.map(|frame| match frame.unwrap() {
         Frame::Record(record) => record,
-        other => panic!("{other:?}"),
+        Frame::Tick(_) | Frame::Resource(_) | Frame::NotTasks(_) => panic!("only records were written"),
     });
     records.collect()
 }
@@ -62,7 +62,7 @@ fn exec() -> Vec<u8> {
 fn an_exec_record_is_written_without_what_stands_behind_its_texts() {
     let record = exec();
     for (secret, left) in [(None, 3 + 5 + 7), (Some(SecretKeys::default()), 3)] {
-        let written = written(&[record.clone()], secret).remove(0);
+        let written = written(std::slice::from_ref(&record), secret).remove(0);
         assert_eq!(written.len(), record.len());
         assert_eq!(written[64..].iter().filter(|byte| **byte == 0x55).count(), left);
         assert!(engine::event::Event::decode(&written).is_ok());
@@ -166,7 +166,7 @@ fn secrets_are_overwritten_in_whatever_batches_records_are_written() {
             .unwrap()
             .filter_map(|frame| match frame.unwrap() {
                 Frame::Record(record) => Some(record),
-                _ => None,
+                Frame::Tick(_) | Frame::Resource(_) | Frame::NotTasks(_) => None,
             })
             .collect();
         let found = String::from_utf8(text(&records, 0)).unwrap();
