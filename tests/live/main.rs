@@ -34,6 +34,7 @@ mod programs;
 mod quiet;
 mod replay;
 mod run;
+mod secrets;
 mod smoke;
 
 /// curl with a service name, its answer checked.

@@ -43,10 +43,13 @@ impl Methods {
         Ok(methods)
     }
 
-    pub(crate) fn knows(&self, name: &[u8]) -> bool {
-        match STANDARD.iter().position(|standard| standard.as_bytes() == name) {
-            Some(index) => self.standard & (1 << index) != 0,
-            None => self.others.iter().any(|other| other.as_bytes() == name),
-        }
+    /// A standard method, by its place in [`STANDARD`].
+    pub(crate) fn knows_standard(&self, index: usize) -> bool {
+        self.standard & (1 << index) != 0
+    }
+
+    /// Any other method.
+    pub(crate) fn knows_other(&self, name: &[u8]) -> bool {
+        self.others.iter().any(|other| other.as_bytes() == name)
     }
 }

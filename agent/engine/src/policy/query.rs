@@ -17,7 +17,11 @@ pub const DEFAULT: [&str; 7] = [
 
 /// Keys; upper and lower case differ, as the conventions have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretKeys(Box<[Box<[u8]>]>);
+pub struct SecretKeys {
+    keys: Box<[Box<[u8]>]>,
+    /// Their lengths, a bit each: most keys of queries are turned down by it.
+    lengths: u64,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{0}` is no key of a query: write it decoded, without `=`, `&` and `;`, and not empty")]
@@ -25,7 +29,7 @@ pub struct SecretKeyError(pub String);
 
 impl Default for SecretKeys {
     fn default() -> Self {
-        Self(DEFAULT.into_iter().map(|key| key.as_bytes().into()).collect())
+        Self::of(DEFAULT.into_iter().map(|key| key.as_bytes().into()).collect())
     }
 }
 
@@ -38,16 +42,24 @@ impl SecretKeys {
             }
             Ok(key.as_bytes().into())
         };
-        keys.into_iter().map(|text| key(text.as_ref())).collect::<Result<_, _>>().map(Self)
+        keys.into_iter().map(|text| key(text.as_ref())).collect::<Result<_, _>>().map(Self::of)
+    }
+
+    fn of(keys: Box<[Box<[u8]>]>) -> Self {
+        let lengths = keys.iter().fold(0, |lengths, key| lengths | length_bit(key));
+        Self { keys, lengths }
     }
 
     /// Where the secret values of a query lie, in order.
     pub fn values<'a>(&'a self, query: &'a [u8]) -> Values<'a> {
-        Values { keys: self, query, at: 0 }
+        Values { secret: self, query, at: 0 }
     }
 
     fn has(&self, key: &[u8]) -> bool {
-        self.0.iter().any(|secret| is_encoded(key, secret))
+        let plain = self.lengths & length_bit(key) != 0 && self.keys.iter().any(|secret| **secret == *key);
+        plain
+            || (key.iter().any(|byte| matches!(byte, b'%' | b'+'))
+                && self.keys.iter().any(|secret| is_encoded(key, secret)))
     }
 }
 
@@ -57,7 +69,7 @@ impl SecretKeys {
 /// nothing of a secret is left.
 #[derive(Clone, Debug)]
 pub struct Values<'a> {
-    keys: &'a SecretKeys,
+    secret: &'a SecretKeys,
     query: &'a [u8],
     at: usize,
 }
@@ -75,7 +87,7 @@ impl Iterator for Values<'_> {
             let value = self.at.saturating_add(end).saturating_add(1);
             if separator.first() == Some(&b'=') {
                 let after = rest.get(end.saturating_add(1)..).unwrap_or_default();
-                if self.keys.has(key) {
+                if self.secret.has(key) {
                     let length = memchr::memchr(b'&', after).unwrap_or(after.len());
                     self.at = value.saturating_add(length).saturating_add(1);
                     return Some(value..value.saturating_add(length));
@@ -90,11 +102,12 @@ impl Iterator for Values<'_> {
     }
 }
 
+fn length_bit(key: &[u8]) -> u64 {
+    1 << key.len().min(63)
+}
+
 /// `text` is `key`, of which any byte may be percent-encoded (RFC 3986, 2.1).
 fn is_encoded(text: &[u8], key: &[u8]) -> bool {
-    if !text.contains(&b'%') && !text.contains(&b'+') {
-        return text == key;
-    }
     let mut rest = text;
     for &expected in key {
         let (byte, after) = match rest {

@@ -46,3 +46,15 @@ pub const EVENT_RESET: &str = "spandrel.reset";
 pub const EVENT_GAP: &str = "spandrel.gap";
 /// Event: the first byte of the response; only if asked for.
 pub const EVENT_FIRST_BYTE: &str = "spandrel.first_byte";
+
+/// Of Resources.
+pub const CONTAINER_ID: &str = "container.id";
+pub const HOST_ARCH: &str = "host.arch";
+pub const HOST_ID: &str = "host.id";
+pub const HOST_NAME: &str = "host.name";
+pub const PROCESS_COMMAND_ARGS: &str = "process.command_args";
+pub const PROCESS_EXECUTABLE_NAME: &str = "process.executable.name";
+pub const PROCESS_EXECUTABLE_PATH: &str = "process.executable.path";
+pub const PROCESS_PID: &str = "process.pid";
+pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
+pub const SERVICE_NAME: &str = "service.name";
