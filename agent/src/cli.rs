@@ -81,6 +81,11 @@ pub struct Record {
     #[command(flatten)]
     pub options: Options,
 
+    /// Leave credentials, cookies, bodies and the like in the recording: without it they are
+    /// overwritten, and a replay gives the same spans
+    #[arg(long)]
+    pub raw: bool,
+
     /// The file to write
     #[arg(value_name = "FILE")]
     pub file: PathBuf,

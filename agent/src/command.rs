@@ -4,7 +4,6 @@ mod run;
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,7 +21,7 @@ use crate::{
     process::{Operator, Processes, Root, Scope, Selection, namespace},
     recording::Reader,
     replay,
-    runtime::{Session, Setup, signals::Signals},
+    runtime::{Recording, Session, Setup, signals::Signals},
     telemetry,
 };
 
@@ -31,9 +30,7 @@ pub fn execute(command: cli::Command) -> Result<u8> {
     match command {
         cli::Command::Run(run) => run::run(&run),
         cli::Command::Agent(agent) => self::agent(&agent.options, None),
-        cli::Command::Record(record) if record.command.is_empty() => {
-            agent(&record.options, Some(&record.file))
-        }
+        cli::Command::Record(record) if record.command.is_empty() => agent(&record.options, Some(&record)),
         cli::Command::Record(record) => run::record(&record),
         cli::Command::Replay(replay) => self::replay(&replay),
         cli::Command::Doctor(doctor) => self::doctor(&doctor),
@@ -63,24 +60,41 @@ fn routes(config: &Config, default: &[Destination]) -> Routes {
     Routes::new(config.export.as_deref().unwrap_or(default))
 }
 
-fn setup(config: &Config, scope: Scope, routes: Routes, record: Option<&Path>) -> Setup {
+fn setup(config: &Config, scope: Scope, routes: Routes, record: Option<&cli::Record>) -> Setup {
     let capture = config.capture;
     let operator =
         Operator { service_name: config.service_name.clone(), attributes: config.resource.clone() };
+    let only_told = matches!(scope, Scope::Command);
+    let mut processes =
+        Processes::new(root(), scope, capture.processes as usize, std::process::id(), operator);
+    if config.command_arguments {
+        processes = processes.showing_arguments(config.policy.redact.clone());
+    }
     Setup {
         options: Options {
             copy_limit: capture.copy_limit,
             connections: capture.connections,
             calls: capture.calls,
             ring: capture.ring,
-            only_told: matches!(scope, Scope::Command),
+            only_told,
         },
-        processes: Processes::new(root(), scope, capture.processes as usize, std::process::id(), operator),
+        processes,
         telemetry_ingest: ingest(config),
         policy: Arc::clone(&config.policy),
         routes,
-        record: record.map(Path::to_owned),
+        record: record.map(|command| recording(command, config)),
     }
+}
+
+fn recording(command: &cli::Record, config: &Config) -> Recording {
+    if command.raw {
+        tracing::warn!(
+            file = %command.file.display(),
+            "the recording is raw: credentials, cookies and bodies of the traced programs will be in it"
+        );
+    }
+    let secret = (!command.raw).then(|| config.policy.redact.clone());
+    Recording { path: command.file.clone(), secret }
 }
 
 fn ingest(config: &Config) -> engine::TelemetryIngest {
@@ -91,7 +105,7 @@ fn ingest(config: &Config) -> engine::TelemetryIngest {
 }
 
 /// `spandrel agent`, and `spandrel record` without a command.
-fn agent(options: &cli::Options, record: Option<&Path>) -> Result<u8> {
+fn agent(options: &cli::Options, record: Option<&cli::Record>) -> Result<u8> {
     let mut signals = Signals::block().context("cannot take signals")?;
     let config = prepare(options, telemetry::NORMAL)?;
     let default = [Destination::Otlp(OtlpTarget::Environment)];

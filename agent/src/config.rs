@@ -10,6 +10,10 @@ mod ignore;
 mod keys;
 mod near;
 mod otel;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the YAML library has many errors and tokens, and will have more"
+)]
 mod report;
 mod sampler;
 mod selector;
@@ -27,12 +31,12 @@ use std::{
     sync::Arc,
 };
 
-use engine::policy::Policy;
+use engine::policy::{Policy, SecretKeys};
 
 pub use selector::{CommandLine, Exe, PathGlob, Selector, Unit, User};
 pub use settings::Settings;
 
-use crate::{cli::Options, export::Destination};
+use crate::{cli::Options, export::Destination, secret};
 
 /// The default configuration with an explanation of every key: what `spandrel config --print` prints.
 pub const DEFAULT_FILE: &str = include_str!("config/default.yaml");
@@ -126,7 +130,7 @@ pub enum ConfigError {
     #[error("environment variable {report}\n`spandrel config --print` explains every key")]
     Variable { report: String },
     #[error("--export {text}: {error}")]
-    Export { text: String, error: <Destination as FromStr>::Err },
+    Export { text: String, error: String },
 }
 
 impl Default for Config {
@@ -196,7 +200,12 @@ impl Config {
 }
 
 fn destination(text: &str) -> Result<Destination, ConfigError> {
-    text.parse().map_err(|error| ConfigError::Export { text: text.to_owned(), error })
+    // Credentials of URLs are not shown.
+    let shown = |text: &str| secret::shown(text, &SecretKeys::default()).into_owned();
+    text.parse().map_err(|error: <Destination as FromStr>::Err| ConfigError::Export {
+        text: shown(text),
+        error: shown(&error.to_string()),
+    })
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {

@@ -13,4 +13,5 @@ pub mod process;
 pub mod recording;
 pub mod replay;
 pub mod runtime;
+mod secret;
 pub mod telemetry;

@@ -25,7 +25,10 @@ mod tests;
 use std::sync::Arc;
 
 pub use cgroup::Cgroup;
-use engine::event::{Exec, Process, Time};
+use engine::{
+    event::{Exec, Process, Time},
+    policy::SecretKeys,
+};
 pub(crate) use environment::parse as parse_attributes;
 #[cfg(test)]
 pub(crate) use executable::tests::elf32;
@@ -110,6 +113,13 @@ impl Processes {
             unknown: Arc::new(unknown),
             counters: Counters::default(),
         }
+    }
+
+    /// Shows the arguments of processes, without the credentials of URLs and the values of these keys in queries.
+    #[must_use]
+    pub fn showing_arguments(mut self, secret: SecretKeys) -> Self {
+        self.observer.shows_arguments = Some(secret);
+        self
     }
 
     /// Learns every process that runs already. With [`Scope::Command`] there is nothing to learn.

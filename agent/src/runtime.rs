@@ -17,7 +17,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use engine::policy::Policy;
+use engine::policy::{Policy, SecretKeys};
 
 use self::signals::Signals;
 pub use self::{pipeline::Pipeline, status::StatusFile};
@@ -48,8 +48,14 @@ pub struct Setup {
     pub policy: Arc<Policy>,
     /// Where spans go.
     pub routes: Routes,
-    /// Where a recording goes.
-    pub record: Option<PathBuf>,
+    pub record: Option<Recording>,
+}
+
+/// A recording that is to be made.
+pub struct Recording {
+    pub path: PathBuf,
+    /// The keys of queries whose values are overwritten, beside credentials and bodies; `None`: nothing is.
+    pub secret: Option<SecretKeys>,
 }
 
 /// Attached probes and everything behind them.
@@ -71,10 +77,10 @@ impl Session {
         let (mut probes, reader) = Probes::load(&setup.options)?;
         let record = match &setup.record {
             None => None,
-            Some(path) => {
+            Some(Recording { path, secret }) => {
                 let header =
                     Header::new(kernel_release(), seed, std::process::id(), clock.offset().nanoseconds());
-                let writer = Writer::create(path, &header)
+                let writer = Writer::create(path, &header, secret.clone())
                     .with_context(|| format!("cannot write the recording {}", path.display()))?;
                 Some(writer)
             }

@@ -36,6 +36,7 @@ mod quiet;
 mod replay;
 mod run;
 mod sampling;
+mod secrets;
 mod smoke;
 
 /// curl with a service name, its answer checked.

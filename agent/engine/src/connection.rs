@@ -62,6 +62,7 @@ impl Connection {
     /// Bytes moved.
     pub fn data(&mut self, data: &Data<'_>, now: Time, out: &mut dyn Observer) {
         if self.speech.is_ignored() {
+            out.content(data.direction, data.position, data.bytes.len() as u64);
             return;
         }
         let stream = match data.direction {

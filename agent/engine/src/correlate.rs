@@ -34,7 +34,7 @@ use smallvec::SmallVec;
 
 use self::{connection::Peers, header::Context, instrumented::Programs, ownership::Ownership};
 use crate::{
-    Accounting, Config, Order,
+    Accounting, Config, Content, Order,
     counter::{Counter, Counters},
     deadline::Deadlines,
     event::{ConnectionId, Open, Task, Time},
@@ -73,6 +73,8 @@ pub(crate) struct Correlator {
     kept_text: usize,
     spans: VecDeque<Span>,
     orders: VecDeque<Order>,
+    /// `None` while nobody wants to know.
+    pub(crate) contents: Option<Vec<Content>>,
 }
 
 impl Correlator {
@@ -94,6 +96,7 @@ impl Correlator {
             kept_text: 0,
             spans: VecDeque::new(),
             orders: VecDeque::new(),
+            contents: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::{
-    Accounting, Config, Order,
+    Accounting, Config, Content, Order,
     connection::Connection,
     correlate::{Correlator, observer::Watch},
     counter::{Counter, Counters},
@@ -98,6 +98,16 @@ impl Engine {
     /// The next order to the kernel side.
     pub fn poll_order(&mut self) -> Option<Order> {
         self.correlator.poll_order()
+    }
+
+    /// From now on [`Engine::poll_content`] has what is content. It is to be taken after each call.
+    pub fn report_content(&mut self) {
+        self.correlator.contents.get_or_insert_default();
+    }
+
+    /// Some content of which this was not told yet, in no order.
+    pub fn poll_content(&mut self) -> Option<Content> {
+        self.correlator.contents.as_mut()?.pop()
     }
 
     /// Ends every exchange for this reason, and gives out everything that waits.

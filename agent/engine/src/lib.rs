@@ -31,6 +31,16 @@ pub enum Order {
     Ignore { conn: ConnectionId },
 }
 
+/// Bytes of a stream in which nothing is read: bodies, and what passes on connections that are not followed. With any
+/// others in their place the spans would be the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    pub conn: ConnectionId,
+    pub direction: Direction,
+    pub position: u64,
+    pub length: u64,
+}
+
 /// What becomes of telemetry that traced programs send to a collector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TelemetryIngest {

@@ -130,6 +130,9 @@ pub trait Observer {
     fn ended(&mut self, number: Number, ending: Ending, time: Time);
     /// The request was never one: forget that it started (an undecided prefix, a mis-detection).
     fn retracted(&mut self, number: Number);
+    /// So many bytes of `direction` from `position` on, seen or not, are content: nothing is read in them, so with any
+    /// others in their place everything told here would be the same.
+    fn content(&mut self, _direction: Direction, _position: u64, _length: u64) {}
     /// Bytes of `direction` below `position` are body and need no copy.
     fn skip(&mut self, direction: Direction, position: u64);
     /// Nothing of interest can follow on this connection.

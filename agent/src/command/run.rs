@@ -7,7 +7,6 @@ use std::{
         fd::{AsRawFd as _, RawFd},
         unix::process::CommandExt as _,
     },
-    path::Path,
     process::{Child, Command},
     thread::JoinHandle,
 };
@@ -34,13 +33,13 @@ pub(super) fn run(command: &cli::Run) -> Result<u8> {
 }
 
 pub(super) fn record(command: &cli::Record) -> Result<u8> {
-    trace(&command.options, &command.command, Some(&command.file), &[])
+    trace(&command.options, &command.command, Some(command), &[])
 }
 
 fn trace(
     options: &cli::Options,
     words: &[OsString],
-    record: Option<&Path>,
+    record: Option<&cli::Record>,
     default: &[Destination],
 ) -> Result<u8> {
     let inherited = Inherited::remember().context("cannot look at the signal mask and limits")?;

@@ -2,6 +2,10 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use engine::policy::SecretKeys;
+
+use crate::secret;
+
 /// Where spans go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -69,7 +73,8 @@ impl FromStr for Destination {
             ("json", None) => Err(DestinationError::NoFile),
             ("console", None) => Ok(Self::Console),
             ("console", Some(value)) => Err(DestinationError::ConsoleValue(value)),
-            _ => Err(DestinationError::Unknown(text.to_owned())),
+            // It may be an address with a password all the same.
+            _ => Err(DestinationError::Unknown(secret::shown(text, &SecretKeys::default()).into_owned())),
         }
     }
 }

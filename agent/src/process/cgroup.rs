@@ -218,6 +218,16 @@ mod tests {
             "0::/../../kubepods/pod1/ID",
             "0::/docker/OTHER/docker/ID",
             "4:memory:/ecs/task/ID",
+            "0::/docker/ID",
+            "4:memory:/docker/ID\n1:name=systemd:/docker/ID",
+            "4:memory:/system.slice/docker-ID.scope\n0::/system.slice/docker-ID.scope",
+            "0::/default/ID",
+            "4:memory:/kubepods.slice/kubepods-pod1.slice/cri-containerd-ID.scope",
+            "4:memory:/system.slice/containerd.service/kubepods-besteffort-pod1.slice:cri-containerd:ID",
+            "4:memory:/kubepods.slice/kubepods-pod1.slice/crio-ID.scope",
+            "4:memory:/machine.slice/libpod-ID.scope\n0::/machine.slice/libpod-ID.scope",
+            "0::/machine.slice/libpod-ID.scope",
+            "0::/user.slice/user-1000.slice/user@1000.service/user.slice/podman-1.scope/libpod-ID",
         ] {
             check(text, Some(ID), None);
         }

@@ -41,7 +41,8 @@ pub(crate) fn parse(value: &str) -> Option<Vec<(Box<str>, Box<str>)>> {
     let mut attributes: Vec<(Box<str>, Box<str>)> = Vec::new();
     for pair in value.split(',').filter(|pair| !pair.trim().is_empty()) {
         let (key, value) = pair.split_once('=')?;
-        let (key, value) = (key.trim(), decode(value.trim())?);
+        // "The `,` and `=` characters in keys and values MUST be percent encoded."
+        let (key, value) = (&*decode(key.trim())?, decode(value.trim())?);
         if key.is_empty() || attributes.len() >= ATTRIBUTES_MAX {
             return None;
         }
@@ -97,10 +98,10 @@ mod tests {
     }
 
     #[test]
-    fn values_are_percent_decoded() {
+    fn keys_and_values_are_percent_decoded() {
         assert_eq!(
-            stated("OTEL_RESOURCE_ATTRIBUTES= k = a%2Cb%20c ").1,
-            [("k".to_owned(), "a,b c".to_owned())]
+            stated("OTEL_RESOURCE_ATTRIBUTES= k%3D1 = a%2Cb%20c ").1,
+            [("k=1".to_owned(), "a,b c".to_owned())]
         );
     }
 

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, cell::LazyCell, sync::Arc};
 
-use engine::event::{Exec, Process, Time};
+use engine::{
+    event::{Exec, Process, Time},
+    policy::SecretKeys,
+};
 
 use super::{
     Root,
@@ -12,6 +15,7 @@ use super::{
     proc::Stat,
     service_name::service_name,
 };
+use crate::secret;
 
 /// What runs in a process since its exec; children that fork share it.
 #[derive(Debug, Default)]
@@ -25,6 +29,8 @@ pub(super) struct Image {
     pub(super) stated: Box<[(Box<str>, Box<str>)]>,
     pub(super) cgroup: Arc<Cgroup>,
     pub(super) executable: Executable,
+    /// What is to be shown of its arguments.
+    pub(super) arguments: Box<[String]>,
 }
 
 impl Image {
@@ -51,11 +57,18 @@ pub(super) struct Observer {
     pub(super) root: Root,
     executables: Executables,
     cgroups: Cgroups,
+    /// Arguments are shown, without the credentials of URLs and the values of these keys.
+    pub(super) shows_arguments: Option<SecretKeys>,
 }
 
 impl Observer {
     pub(super) fn new(root: Root) -> Self {
-        Self { root, executables: Executables::default(), cgroups: Cgroups::default() }
+        Self { root, executables: Executables::default(), cgroups: Cgroups::default(), shows_arguments: None }
+    }
+
+    fn shown(&self, arguments: &[Cow<'_, str>]) -> Box<[String]> {
+        let Some(keys) = &self.shows_arguments else { return Box::default() };
+        arguments.iter().map(|argument| secret::shown(argument, keys).into_owned()).collect()
     }
 
     /// An image that a record announces. By now the process may have gone, or run the next image.
@@ -77,7 +90,8 @@ impl Observer {
         let executable =
             if same { self.executables.inspect(&self.root.of(tgid, "exe")) } else { Executable::default() };
         let group = self.cgroups.of(&self.root, tgid, Some(cgroup), time);
-        let image = image(&path, &arguments, exec.environment, group, executable);
+        let mut image = image(&path, &arguments, exec.environment, group, executable);
+        image.arguments = self.shown(&arguments);
         let start = stat.map(|stat| stat.start);
         Observation { image, line: arguments.join(" "), user: Some(exec.process.uid), start }
     }
@@ -91,7 +105,8 @@ impl Observer {
         let executable = self.executables.inspect(&self.root.of(tgid, "exe"));
         let (id, time): (_, Time) = (event.map(|event| event.cgroup), event.map_or(0, |event| event.time));
         let group = self.cgroups.of(&self.root, tgid, id, time);
-        let image = image(&path, &arguments, &environment, group, executable);
+        let mut image = image(&path, &arguments, &environment, group, executable);
+        image.arguments = self.shown(&arguments);
         let user = event.map(|event| event.uid).or_else(|| self.root.user(tgid));
         Observation { image, line: arguments.join(" "), user, start: stat.map(|stat| stat.start) }
     }
@@ -110,7 +125,15 @@ fn image(
         let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
         service_name(cgroup.unit.as_deref(), path, &arguments).into()
     });
-    Image { path: path.into(), service, service_is_stated, stated: stated.attributes, cgroup, executable }
+    Image {
+        path: path.into(),
+        service,
+        service_is_stated,
+        stated: stated.attributes,
+        cgroup,
+        executable,
+        arguments: Box::default(),
+    }
 }
 
 /// Whether `/proc` shows the arguments of the record, which may be cut.

@@ -73,6 +73,9 @@ pub(super) fn describe(
     if image.path.starts_with('/') {
         add("process.executable.path", string(&image.path));
     }
+    if !image.arguments.is_empty() {
+        add("process.command_args", Value::Strings(image.arguments.to_vec()));
+    }
     if let Some(id) = &image.cgroup.container {
         add("container.id", string(id));
     }
@@ -85,6 +88,10 @@ pub(super) fn describe(
     if let Some(architecture) = architecture() {
         add("host.arch", Value::String(Cow::Borrowed(architecture)));
     }
+    add("os.type", Value::String(Cow::Borrowed("linux")));
+    // `telemetry.sdk.*` is for what an SDK in the process produced: there is none.
+    add("telemetry.distro.name", Value::String(Cow::Borrowed("spandrel")));
+    add("telemetry.distro.version", Value::String(Cow::Borrowed(env!("CARGO_PKG_VERSION"))));
     // What is known of the process itself says more than what is said of all.
     let mut extend = |stated: &[(Box<str>, Box<str>)]| {
         for (key, value) in stated {

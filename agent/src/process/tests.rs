@@ -151,6 +151,22 @@ fn service(processes: &mut Processes, tgid: u32, time: Time) -> String {
 }
 
 #[test]
+fn arguments_are_shown_only_when_asked_for_and_without_credentials_of_urls() {
+    let machine = Machine::new();
+    let program = Program { arguments: "server --db=http://user:pass@db/?sig=abc --port 80", ..SERVER };
+    machine.start(7, &program);
+    let arguments = |processes: &mut Processes| {
+        let resource = processes.resource(7, SECOND);
+        let found = resource.attributes.iter().find(|attribute| attribute.key == "process.command_args");
+        found.map(|attribute| attribute.value.clone())
+    };
+    assert_eq!(arguments(&mut machine.processes("[]", "[]")), None);
+    let mut processes = machine.processes("[]", "[]").showing_arguments(SecretKeys::default());
+    let shown = ["server", "--db=http://REDACTED@db/?sig=REDACTED", "--port", "80"];
+    assert_eq!(arguments(&mut processes), Some(Value::Strings(shown.map(str::to_owned).to_vec())));
+}
+
+#[test]
 fn a_running_process_is_described_by_the_conventions() {
     let id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     let machine = Machine::new();
@@ -164,6 +180,9 @@ fn a_running_process_is_described_by_the_conventions() {
     assert_eq!(attribute(&resource, "process.executable.path"), Some("/opt/shop/server"));
     assert_eq!(attribute(&resource, "container.id"), Some(id));
     assert_eq!(attribute(&resource, "host.name"), Some("box"));
+    assert_eq!(attribute(&resource, "os.type"), Some("linux"));
+    assert_eq!(attribute(&resource, "telemetry.distro.name"), Some("spandrel"));
+    assert_eq!(attribute(&resource, "telemetry.sdk.name"), None);
     let pid = resource.attributes.iter().find(|attribute| attribute.key == "process.pid").unwrap();
     assert_eq!(pid.value, Value::Integer(7));
     assert!(Arc::ptr_eq(&resource, &processes.resource(7, 2 * SECOND)), "made once");

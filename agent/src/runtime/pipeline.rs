@@ -45,12 +45,15 @@ pub struct Pipeline {
 
 impl Pipeline {
     pub(super) fn new(
-        engine: Engine,
+        mut engine: Engine,
         processes: Processes,
         probes: Probes,
         exports: Exports,
         record: Option<Writer>,
     ) -> Self {
+        if record.is_some() {
+            engine.report_content();
+        }
         Self {
             engine,
             has_treatments: processes.has_treatments(),
@@ -86,6 +89,16 @@ impl Pipeline {
     pub(super) fn tick(&mut self, now: Time) {
         self.write(|recording| recording.tick(now));
         self.engine.handle_timeout(now);
+        self.write_content();
+    }
+
+    /// Tells the recording what of the records is content.
+    fn write_content(&mut self) {
+        while let Some(content) = self.engine.poll_content() {
+            if let Some(writer) = &mut self.record {
+                writer.content(content);
+            }
+        }
     }
 
     /// Writes to the recording. The first error ends it: what follows a gap would replay as something else.
@@ -197,12 +210,14 @@ impl Pipeline {
     fn give(&mut self, record: &[u8], event: &Event<'_>, now: Time) {
         self.write(|recording| recording.record(record));
         self.engine.handle_event(event, now);
+        self.write_content();
     }
 
     /// The same for a record that was held as bytes, or that cannot be decoded.
     fn give_undecoded(&mut self, record: &[u8], now: Time) {
         self.write(|recording| recording.record(record));
         self.engine.handle_record(record, now);
+        self.write_content();
     }
 
     /// Carries out a decision of the table of processes.
@@ -304,8 +319,9 @@ impl Pipeline {
     pub(super) fn finish(&mut self, now: Time, deadline: Instant) {
         self.tick(now);
         self.engine.finish(Unseen::AgentStopped, now);
+        self.write_content();
         self.hand_over();
-        self.write(Writer::flush);
+        self.write(Writer::finish);
         self.exports.flush(deadline);
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Correlator, header};
 use crate::{
-    Order, TelemetryIngest,
+    Content, Order, TelemetryIngest,
     counter::Counter,
     event::{Call, Direction, Time},
     exchange::{Claim, Exchange, Head, Key, Method, Socket, kept::Kept},
@@ -114,6 +114,16 @@ impl Observer for Watch<'_> {
     fn retracted(&mut self, number: Number) {
         if let Some(key) = self.key(number) {
             self.correlator.retract(key, self.now);
+        }
+    }
+
+    fn content(&mut self, direction: Direction, position: u64, length: u64) {
+        let Some(contents) = &mut self.correlator.contents else { return };
+        if length > 0
+            && contents.len() < limit::ORDERS_MAX
+            && let Some(socket) = self.correlator.sockets.get(self.socket)
+        {
+            contents.push(Content { conn: socket.id, direction, position, length });
         }
     }
 

@@ -63,11 +63,15 @@ impl Body {
         Self::Chunked(Chunked::default())
     }
 
-    /// Takes bytes, up to the end of the message.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Progress {
+    /// Takes bytes, up to the end of the message. `content` is told where in them content lies, and how long it is.
+    pub(super) fn take(&mut self, bytes: &[u8], mut content: impl FnMut(u64, u64)) -> Progress {
         match self {
-            Self::Length(_) | Self::Close => self.pass(bytes.len() as u64),
-            Self::Chunked(chunked) => chunked.take(bytes),
+            Self::Length(_) | Self::Close => {
+                let progress = self.pass(bytes.len() as u64);
+                content(0, progress.content);
+                progress
+            }
+            Self::Chunked(chunked) => chunked.take(bytes, content),
         }
     }
 
@@ -113,7 +117,7 @@ impl Chunked {
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Progress {
+    fn take(&mut self, bytes: &[u8], mut found: impl FnMut(u64, u64)) -> Progress {
         let mut rest = bytes;
         let mut content = 0_u64;
         let outcome = loop {
@@ -122,6 +126,7 @@ impl Chunked {
                 At::Data => {
                     let length = self.left.min(rest.len() as u64);
                     content = content.saturating_add(length);
+                    found(bytes.len().saturating_sub(rest.len()) as u64, length);
                     rest = rest.get(usize::try_from(length).unwrap_or(usize::MAX)..).unwrap_or_default();
                     self.data(length);
                     continue;

@@ -31,7 +31,7 @@ impl Http1 {
             let read = input.bytes.len().saturating_sub(rest.len());
             let used = match self.requests.state {
                 State::Head => self.request_head(rest, input, read, out),
-                State::Body(body) => self.request_body(body, rest, &input.call, out),
+                State::Body(body) => self.request_body(body, input, read, out),
                 State::Lost => {
                     if read != 0 || !input.call_start || !self.accepts(rest, &input.call, out) {
                         self.discard(&input.call);
@@ -235,8 +235,19 @@ impl Http1 {
         }
     }
 
-    fn request_body(&mut self, mut body: Body, bytes: &[u8], call: &Call, out: &mut dyn Observer) -> usize {
-        let progress = body.take(bytes);
+    /// Takes an input from `read` on.
+    fn request_body(
+        &mut self,
+        mut body: Body,
+        input: &Bytes<'_>,
+        read: usize,
+        out: &mut dyn Observer,
+    ) -> usize {
+        let (bytes, call) = (input.bytes.get(read..).unwrap_or_default(), &input.call);
+        let position = input.position.saturating_add(read as u64);
+        let progress = body.take(bytes, |offset, length| {
+            out.content(input.direction, position.saturating_add(offset), length);
+        });
         self.requests.content = self.requests.content.saturating_add(progress.content);
         self.requests.state = State::Body(body);
         match progress.outcome {
@@ -370,6 +381,7 @@ impl Http1 {
         let mut length = gap.length;
         if let State::Body(mut body) = self.requests.state {
             let progress = body.gap(length);
+            out.content(gap.direction, gap.position, progress.content);
             self.requests.content = self.requests.content.saturating_add(progress.content);
             self.requests.state = State::Body(body);
             out.count(Counter::BodyGapBytes, progress.used);

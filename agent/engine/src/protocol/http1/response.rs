@@ -61,7 +61,7 @@ impl Http1 {
                     blanks
                 }
                 State::Head => self.response_head(rest, call, out),
-                State::Body(body) => self.response_body(body, rest, read == 0 && input.call_start, call, out),
+                State::Body(body) => self.response_body(body, input, read, out),
                 State::Lost => {
                     if read != 0 || !input.call_start || detect::http1_response(rest) == Detection::No {
                         break;
@@ -186,16 +186,18 @@ impl Http1 {
         }
     }
 
+    /// Takes an input from `read` on.
     fn response_body(
         &mut self,
         mut body: Body,
-        bytes: &[u8],
-        call_start: bool,
-        call: &Call,
+        input: &Bytes<'_>,
+        read: usize,
         out: &mut dyn Observer,
     ) -> usize {
+        let (bytes, call) = (input.bytes.get(read..).unwrap_or_default(), &input.call);
         // The response to a request that was not seen: if that was HEAD, the next response follows here.
-        if call_start
+        if read == 0
+            && input.call_start
             && self.responses.content == 0
             && self.open.front().is_some_and(|exchange| exchange.method == Method::Unknown)
             && detect::http1_response(bytes) != Detection::No
@@ -203,7 +205,10 @@ impl Http1 {
             self.response_complete(call, out);
             return 0;
         }
-        let progress = body.take(bytes);
+        let position = input.position.saturating_add(read as u64);
+        let progress = body.take(bytes, |offset, length| {
+            out.content(input.direction, position.saturating_add(offset), length);
+        });
         self.responses.content = self.responses.content.saturating_add(progress.content);
         self.responses.state = State::Body(body);
         match progress.outcome {
@@ -240,6 +245,7 @@ impl Http1 {
         let mut length = gap.length;
         if let State::Body(mut body) = self.responses.state {
             let progress = body.gap(length);
+            out.content(gap.direction, gap.position, progress.content);
             self.responses.content = self.responses.content.saturating_add(progress.content);
             self.responses.state = State::Body(body);
             self.responses.last = Some(call);

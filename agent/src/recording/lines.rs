@@ -1,0 +1,212 @@
+//! Lines of heads: which bytes of a line are secrets.
+//!
+//! Every line is treated as if it were one of a head, for a line of anything else is of no use to a replay. Secrets are
+//! overwritten where they stand, so that every length and position stays what it was.
+
+use std::ops::Range;
+
+use engine::{policy::SecretKeys, protocol::detect::is_token};
+
+use crate::secret::{is_credential, user_information};
+
+/// What secrets in heads are overwritten with: it can stand anywhere.
+const FILLER: u8 = b'x';
+
+/// What a line is to the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Line {
+    #[default]
+    Plain,
+    /// A field with credentials, which may be folded (RFC 9112, 5.2).
+    Credentials,
+}
+
+/// Overwrites the secrets of a line, of which the end may be missing. Says what it is.
+pub(super) fn scrub(line: &mut [u8], before: Line, complete: bool, keys: &SecretKeys) -> Line {
+    let blanks = line.iter().take_while(|byte| is_blank(**byte)).count();
+    let text = line.get_mut(blanks..).unwrap_or_default();
+    if blanks > 0 && before == Line::Credentials {
+        overwrite(text);
+        return Line::Credentials;
+    }
+    let colon = text.iter().position(|&byte| byte == b':');
+    let name = colon.and_then(|colon| text.get(..colon)).map(<[u8]>::trim_ascii_end);
+    match (colon, name) {
+        (Some(colon), Some(name)) if is_token(name) => {
+            let credentials = is_credential(name);
+            // It is exported as it is.
+            let agent = name.eq_ignore_ascii_case(b"user-agent");
+            let value = text.get_mut(colon.saturating_add(1)..).unwrap_or_default();
+            let start = value.iter().take_while(|byte| is_blank(**byte)).count();
+            let value = value.get_mut(start..).unwrap_or_default();
+            if credentials {
+                overwrite(value);
+                return Line::Credentials;
+            }
+            if !agent {
+                scrub_value(value, complete, keys);
+            }
+        }
+        _ if blanks > 0 => scrub_value(text, complete, keys),
+        _ => {
+            let (target, ended) = target(text);
+            let connect = text.starts_with(b"CONNECT ");
+            let target = text.get_mut(target).unwrap_or_default();
+            scrub_target(target, connect, complete || ended, keys);
+        }
+    }
+    Line::Plain
+}
+
+/// Makes everything but the line end unreadable.
+pub(super) fn overwrite(text: &mut [u8]) {
+    for byte in text {
+        if !matches!(byte, b'\r' | b'\n') {
+            *byte = FILLER;
+        }
+    }
+}
+
+/// Where the target of a request line lies (RFC 9112, 3), and whether its end is there.
+fn target(line: &[u8]) -> (Range<usize>, bool) {
+    let Some(method) = line.iter().position(|&byte| byte == b' ') else { return (0..0, true) };
+    let end = line.trim_ascii_end().len();
+    let text = line.get(..end).unwrap_or_default();
+    let start = method.saturating_add(1).min(end);
+    // Blanks within a target are against the rules and sent all the same.
+    let last = text.iter().rposition(|&byte| byte == b' ').filter(|last| *last > method);
+    if let Some(last) = last
+        && text.get(last..).is_some_and(|word| word.starts_with(b" HTTP/"))
+    {
+        return (start..last, true);
+    }
+    let rest = text.get(start..).unwrap_or_default();
+    let first = rest.iter().position(|&byte| byte == b' ');
+    (start..first.map_or(end, |first| start.saturating_add(first)), first.is_some())
+}
+
+/// The credentials and the secret values of a request target, in any of its forms.
+fn scrub_target(target: &mut [u8], connect: bool, complete: bool, keys: &SecretKeys) {
+    let leading = target.iter().take_while(|byte| is_blank(**byte)).count();
+    let target = target.get_mut(leading..).unwrap_or_default();
+    let origin = target.first() == Some(&b'/');
+    if connect {
+        scrub_authority(target, complete);
+        return;
+    }
+    let scheme = target
+        .windows(3)
+        .position(|window| window == b"://")
+        .filter(|end| !origin && target.get(..*end).is_some_and(is_scheme));
+    if let Some(end) = scheme {
+        scrub_authority(target.get_mut(end.saturating_add(3)..).unwrap_or_default(), complete);
+    }
+    scrub_query(target, keys);
+}
+
+/// The same for the URLs in the value of a field.
+fn scrub_value(value: &mut [u8], complete: bool, keys: &SecretKeys) {
+    let is_end = |byte: &u8| is_blank(*byte) || b"<>\"\r\n".contains(byte);
+    for part in value.split_inclusive_mut(is_end) {
+        // Only the last one can go on beyond what is there.
+        let ends = part.last().is_some_and(is_end);
+        let length = part.len().saturating_sub(usize::from(ends));
+        let part = part.get_mut(..length).unwrap_or_default();
+        let mut from = 0;
+        while let Some(found) =
+            part.get(from..).and_then(|rest| rest.windows(3).position(|window| window == b"://"))
+        {
+            let start = from.saturating_add(found).saturating_add(3);
+            scrub_authority(part.get_mut(start..).unwrap_or_default(), complete || ends);
+            from = start;
+        }
+        scrub_query(part, keys);
+    }
+}
+
+/// `user:password` at the start of a text that begins with an authority. While its end is not there, an `@` may follow.
+fn scrub_authority(text: &mut [u8], complete: bool) {
+    let end = text.iter().position(|byte| b"/?#".contains(byte));
+    let authority = text.get_mut(..end.unwrap_or(text.len())).unwrap_or_default();
+    if end.is_none() && !complete {
+        return overwrite(authority);
+    }
+    let length = user_information(authority);
+    overwrite(authority.get_mut(..length).unwrap_or_default());
+}
+
+fn scrub_query(text: &mut [u8], keys: &SecretKeys) {
+    let Some(mark) = text.iter().position(|&byte| byte == b'?') else { return };
+    let query = text.get_mut(mark.saturating_add(1)..).unwrap_or_default();
+    let values: Vec<_> = keys.values(query).collect();
+    for value in values {
+        overwrite(query.get_mut(value).unwrap_or_default());
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// RFC 3986, 3.1.
+fn is_scheme(text: &[u8]) -> bool {
+    text.first().is_some_and(u8::is_ascii_alphabetic)
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scrubbed(line: &str, complete: bool) -> (String, Line) {
+        let mut bytes = line.as_bytes().to_vec();
+        let kind = scrub(&mut bytes, Line::Plain, complete, &SecretKeys::default());
+        assert_eq!(bytes.len(), line.len());
+        (String::from_utf8(bytes).unwrap(), kind)
+    }
+
+    #[test]
+    fn secrets_of_a_line_are_overwritten_at_equal_length() {
+        for (line, expected) in [
+            ("Authorization: Basic dXNlcg==\r\n", "Authorization: xxxxxxxxxxxxxx\r\n"),
+            ("cookie:a=b; c=d\n", "cookie:xxxxxxxx\n"),
+            ("X-Api-Key \t:  k\r\n", "X-Api-Key \t:  x\r\n"),
+            ("Host: user\r\n", "Host: user\r\n"),
+            ("GET /a?sig=abc&b=c HTTP/1.1\r\n", "GET /a?sig=xxx&b=c HTTP/1.1\r\n"),
+            ("GET /a?b=c&Signature=a b HTTP/1.1\r\n", "GET /a?b=c&Signature=xxx HTTP/1.1\r\n"),
+            ("GET /a&sig=abc HTTP/1.1\r\n", "GET /a&sig=abc HTTP/1.1\r\n"),
+            ("GET http://u:p@h:1/a@b?sig=c HTTP/1.1\r\n", "GET http://xxx@h:1/a@b?sig=x HTTP/1.1\r\n"),
+            ("GET http://u:p@q@h HTTP/1.1\r\n", "GET http://xxxxx@h HTTP/1.1\r\n"),
+            ("GET /http://u:p@h HTTP/1.1\r\n", "GET /http://u:p@h HTTP/1.1\r\n"),
+            ("CONNECT u:p@h:443 HTTP/1.1\r\n", "CONNECT xxx@h:443 HTTP/1.1\r\n"),
+            ("Referer: https://u:p@h/?sig=abc\r\n", "Referer: https://xxx@h/?sig=xxx\r\n"),
+            ("Link: <http://h/?sig=ab>; rel=\"next\"\r\n", "Link: <http://h/?sig=xx>; rel=\"next\"\r\n"),
+            ("Refresh: 0;url=http://u:p@h/\r\n", "Refresh: 0;url=http://xxx@h/\r\n"),
+            ("User-Agent: a (+http://u:p@h/?sig=1)\r\n", "User-Agent: a (+http://u:p@h/?sig=1)\r\n"),
+            ("HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\n"),
+            ("\r\n", "\r\n"),
+            ("", ""),
+        ] {
+            assert_eq!(scrubbed(line, true).0, expected);
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_cut_says_no_more_than_a_whole_one() {
+        let line = "GET http://user:secret@host/a?sig=secret&b=c HTTP/1.1\r\n";
+        for length in 0..line.len() {
+            let (cut, _) = scrubbed(&line[..length], false);
+            assert!(!cut.contains("sec"), "{cut}");
+        }
+        assert_eq!(scrubbed("GET http://ho", false).0, "GET http://xx");
+        assert_eq!(scrubbed("GET http://host/", false).0, "GET http://host/");
+        assert_eq!(scrubbed("Authorization: B", false), ("Authorization: x".into(), Line::Credentials));
+    }
+
+    #[test]
+    fn a_folded_field_is_overwritten_to_its_end() {
+        let mut line = b" more\r\n".to_vec();
+        let kind = scrub(&mut line, Line::Credentials, true, &SecretKeys::default());
+        assert_eq!((&line[..], kind), (&b" xxxx\r\n"[..], Line::Credentials));
+    }
+}

@@ -1,0 +1,108 @@
+"""A server and its client in one process, which exchange secrets in every place where secrets are sent.
+
+Arguments: a file of secrets (JSON), the first part of every path, and more that nobody reads.
+"""
+
+import json
+import socket
+import sys
+import threading
+
+with open(sys.argv[1]) as file:
+    SECRETS = json.load(file)
+PATH = "/" + sys.argv[2]
+
+
+def message(stream):
+    """A message with its body."""
+    head = b""
+    while True:
+        line = stream.readline()
+        head += line
+        if line in (b"\r\n", b""):
+            break
+    length, chunked = 0, False
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+        chunked |= line == b"transfer-encoding: chunked"
+    if not chunked:
+        return head + stream.read(length)
+    while True:
+        size = int(stream.readline(), 16)
+        stream.read(size)
+        if size == 0:
+            while stream.readline() not in (b"\r\n", b""):
+                pass
+            return head
+        stream.readline()
+
+
+def serve(listener):
+    connection, _ = listener.accept()
+    stream = connection.makefile("rb")
+    body = ('{"token": "%s"}' % SECRETS["response_body"]).encode()
+    while message(stream):
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\n"
+            + ("Set-Cookie: id=%s; Path=/\r\n" % SECRETS["set_cookie"]).encode()
+            + ("Location: http://h/?a=b&sig=%s\r\n" % SECRETS["location"]).encode()
+            + b"Content-Length: %d\r\n\r\n" % len(body)
+            + body
+        )
+
+
+def main():
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    server = threading.Thread(target=serve, args=(listener,))
+    server.start()
+    connection = socket.create_connection(("127.0.0.1", port))
+    stream = connection.makefile("rb")
+
+    def request(method, target, fields=(), body=b"", cut=None):
+        head = "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % (method, target, port)
+        head += "".join("%s: %s\r\n" % field for field in fields)
+        sent = head.encode() + b"\r\n" + body
+        at = sent.index(cut.encode()) - 3 if cut else len(sent)
+        for part in (sent[:at], sent[at:]):
+            if part:
+                connection.sendall(part)
+        assert message(stream).startswith(b"HTTP/1.1 200")
+
+    names = {
+        "Proxy-Authorization": "proxy_authorization",
+        "Cookie": "cookie",
+        "X-Api-Key": "api_key",
+        "X-Auth-Token": "auth_token",
+        "X-CSRF-Token": "csrf_token",
+        "X-Vault-Token": "vault_token",
+        "X-Amz-Security-Token": "amz_token",
+    }
+    fields = [(name, "a=" + SECRETS[key]) for name, key in names.items()]
+    fields.append(("Referer", "http://u:%s@h/?b=c&sig=%s" % (SECRETS["referer"], SECRETS["referer_query"])))
+    request("GET", PATH + "/bearer", [("Authorization", "Bearer " + SECRETS["bearer"]), *fields])
+    request("GET", PATH + "/basic", [("Authorization", "Basic " + SECRETS["basic"])], cut=SECRETS["basic"])
+    keys = [
+        "X-Amz-Signature",
+        "X-Amz-Credential",
+        "X-Amz-Security-Token",
+        "AWSAccessKeyId",
+        "Signature",
+        "sig",
+        "X-Goog-Signature",
+    ]
+    query = "&".join("%s=%s" % (key, SECRETS["query_" + key.lower()]) for key in keys)
+    request("GET", PATH + "/query?a=b&" + query)
+    request("GET", "http://user:%s@127.0.0.1:%d%s/absolute" % (SECRETS["url"], port, PATH))
+    body = ("password=" + SECRETS["request_body"]).encode()
+    request("POST", PATH + "/body", [("Content-Length", str(len(body)))], body)
+    chunk = SECRETS["chunk"].encode()
+    trailer = ("X-Token: " + SECRETS["trailer"]).encode()
+    body = b"%x\r\n%s\r\n0\r\n%s\r\n\r\n" % (len(chunk), chunk, trailer)
+    request("POST", PATH + "/chunked", [("Transfer-Encoding", "chunked")], body)
+    connection.shutdown(socket.SHUT_WR)
+    server.join()
+
+
+main()
