@@ -1,7 +1,7 @@
 //! Export: spans leave the program, to any number of destinations at once.
 //!
-//! In: batches of spans, each with the Resource of the process it belongs to. Out: OTLP over HTTP or gRPC, OTLP/JSON
-//! lines, a tree on the terminal. Each destination has a queue of its own with a bound and a thread of its own, so one
+//! In: batches of spans, each with the Resource of the process it belongs to. Out: OTLP over HTTP or gRPC, Zipkin's JSON,
+//! OTLP/JSON lines, a tree on the terminal. Each destination has a queue of its own with a bound and a thread of its own, so one
 //! that is slow or gone takes nothing from the others, and the thread that drains the ring never waits for any.
 //!
 //! What is counted: for each destination, `handed in = queued + accepted + dropped by reason` at every moment.
@@ -14,14 +14,14 @@ use std::{
 use engine::span::Span;
 
 pub use self::{
+    delivery::SettingsError,
     destination::{Destination, DestinationError, OtlpTarget},
     headers::{HeaderError, Headers},
-    otlp::SettingsError,
     queue::{Counts, Reason},
     routes::{ExportSet, Routes, TooManySets},
 };
 use self::{
-    otlp::{Otlp, Settings},
+    delivery::{Delivery, Settings},
     queue::Queue,
     routes::Exporter,
 };
@@ -29,13 +29,14 @@ use crate::clock::{Clock, Offset};
 pub use crate::process::Resource;
 
 mod console;
+mod delivery;
 mod destination;
 mod encode;
 mod headers;
 mod json;
-mod otlp;
 mod queue;
 mod routes;
+mod zipkin;
 
 /// Spans that one destination may hold, queued and in flight: about 20 MB, or 0.8 s of 10,000 exchanges a second.
 const QUEUE_SPANS: usize = 16_384;
@@ -92,10 +93,13 @@ impl Exports {
         for Exporter { destination, headers } in &routes.exporters {
             let queue = Arc::new(Queue::new(unused_name(destination, &queues), bound));
             let worker = Arc::clone(&queue);
+            let variable = |name: &str| std::env::var(name).ok();
             match destination {
                 Destination::Otlp(target) => {
-                    let sender = Otlp::new(Settings::new(target, headers, |name| std::env::var(name).ok())?)?;
-                    spawn(&queue, async move || sender.run(&worker).await)?;
+                    deliver(Settings::otlp(target, headers, variable)?, &queue)?;
+                }
+                Destination::Zipkin(url) => {
+                    deliver(Settings::zipkin(url.as_deref(), headers, variable)?, &queue)?;
                 }
                 Destination::Json(path) => {
                     let file = json::open(path)
@@ -154,6 +158,13 @@ fn unused_name(destination: &Destination, others: &[Arc<Queue>]) -> String {
     let numbered = (2..).map(|number| format!("{name} #{number}"));
     let is_used = |name: &String| others.iter().any(|queue| queue.name() == name);
     std::iter::once(name.clone()).chain(numbered).find(|name| !is_used(name)).unwrap_or(name.clone())
+}
+
+/// Starts the delivery to a backend.
+fn deliver(settings: Settings, queue: &Arc<Queue>) -> Result<(), ExportError> {
+    let delivery = Delivery::new(settings)?;
+    let worker = Arc::clone(queue);
+    spawn(queue, async move || delivery.run(&worker).await)
 }
 
 /// Runs a destination on a thread of its own: a terminal or a disk that blocks holds up nothing else.

@@ -25,6 +25,7 @@ macro_rules! live {
 
 mod doctor;
 mod exact;
+mod export;
 mod harness;
 mod kill;
 mod links;

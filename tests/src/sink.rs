@@ -1,4 +1,6 @@
-//! An OTLP/HTTP collector on the loopback interface that keeps what it is sent.
+//! An OTLP collector on the loopback interface that keeps what it is sent, over HTTP and gRPC on one port.
+
+mod grpc;
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -37,16 +39,18 @@ impl Sink {
             for stream in listener.incoming().flatten() {
                 let state = Arc::clone(&shared);
                 thread::spawn(move || {
-                    if let Err(fault) = serve(stream, |spans| lock(&state).spans.extend(spans)) {
-                        lock(&state).faults.push(fault);
-                    }
+                    let keep = move |arrived| match arrived {
+                        Ok(spans) => lock(&state).spans.extend::<Vec<Span>>(spans),
+                        Err(fault) => lock(&state).faults.push(fault),
+                    };
+                    take(stream, keep);
                 });
             }
         });
         Self { port, state }
     }
 
-    /// What `--export otlp-http=` wants.
+    /// What `--export otlp-http=` and `otlp-grpc=` want.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -63,7 +67,21 @@ fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serves a connection until its end; what arrives goes to `keep`.
+/// Serves a connection in the protocol that its first bytes are of.
+fn take(stream: TcpStream, mut keep: impl FnMut(Result<Vec<Span>, String>) + Send + 'static) {
+    // The preface of HTTP/2 (RFC 9113, section 3.4), of which three bytes are enough: no method starts like that.
+    let mut first = [0; 3];
+    let served = match stream.peek(&mut first) {
+        Ok(_) if first == *b"PRI" => return grpc::serve(stream, keep).expect("serve gRPC"),
+        Ok(_) => serve(stream, |spans| keep(Ok(spans))),
+        Err(error) => Err(format!("read: {error}")),
+    };
+    if let Err(fault) = served {
+        keep(Err(fault));
+    }
+}
+
+/// Serves a connection over HTTP until its end; what arrives goes to `keep`.
 pub fn serve(stream: TcpStream, mut keep: impl FnMut(Vec<Span>)) -> Result<(), String> {
     let mut connection = Connection::new(stream);
     while let Some(request) = connection.receive(false).map_err(|e| format!("read: {e}"))? {
@@ -74,12 +92,16 @@ pub fn serve(stream: TcpStream, mut keep: impl FnMut(Vec<Span>)) -> Result<(), S
         if let Some(coding) = request.header("content-encoding") {
             return Err(format!("content-encoding {coding} was not asked for"));
         }
-        let export = ExportTraceServiceRequest::decode(request.body.as_slice())
-            .map_err(|e| format!("{} bytes are not an export request: {e}", request.body.len()))?;
+        let export = export_request(&request.body)?;
         keep(from_request(&export));
         connection
             .send("HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n")
             .map_err(|e| format!("write: {e}"))?;
     }
     Ok(())
+}
+
+fn export_request(body: &[u8]) -> Result<ExportTraceServiceRequest, String> {
+    ExportTraceServiceRequest::decode(body)
+        .map_err(|e| format!("{} bytes are not an export request: {e}", body.len()))
 }

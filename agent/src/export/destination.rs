@@ -11,6 +11,8 @@ use crate::secret;
 pub enum Destination {
     /// A collector, over HTTP or gRPC.
     Otlp(OtlpTarget),
+    /// A Zipkin, at this address or where `OTEL_EXPORTER_ZIPKIN_ENDPOINT` says.
+    Zipkin(Option<String>),
     /// OTLP/JSON lines, appended to a file; `-` is standard output.
     Json(PathBuf),
     /// A tree of each trace, on standard error: standard output belongs to the traced command.
@@ -34,7 +36,7 @@ impl Destination {
     /// Whether it is sent requests, which can have headers.
     pub fn has_headers(&self) -> bool {
         match self {
-            Self::Otlp(_) => true,
+            Self::Otlp(_) | Self::Zipkin(_) => true,
             Self::Json(_) | Self::Console => false,
         }
     }
@@ -44,7 +46,7 @@ impl Destination {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DestinationError {
     #[error(
-        "unknown destination `{0}`: use one of `otlp[=URL]`, `otlp-http[=URL]`, `otlp-grpc[=URL]`, `json=FILE`, `console`"
+        "unknown destination `{0}`: use one of `otlp[=URL]`, `otlp-http[=URL]`, `otlp-grpc[=URL]`, `zipkin[=URL]`, `json=FILE`, `console`"
     )]
     Unknown(String),
     #[error("`json` needs a file: `json=spans.jsonl`, or `json=-` for standard output")]
@@ -66,6 +68,7 @@ impl FromStr for Destination {
             ("otlp", Some(url)) => Ok(Self::Otlp(OtlpTarget::Address(url))),
             ("otlp-http", url) => Ok(Self::Otlp(OtlpTarget::Http(url))),
             ("otlp-grpc", url) => Ok(Self::Otlp(OtlpTarget::Grpc(url))),
+            ("zipkin", url) => Ok(Self::Zipkin(url)),
             ("json", Some(file)) => Ok(Self::Json(file.into())),
             ("json", None) => Err(DestinationError::NoFile),
             ("console", None) => Ok(Self::Console),
@@ -85,6 +88,8 @@ impl fmt::Display for Destination {
             Self::Otlp(OtlpTarget::Http(Some(url))) => write!(f, "otlp-http={url}"),
             Self::Otlp(OtlpTarget::Grpc(None)) => f.write_str("otlp-grpc"),
             Self::Otlp(OtlpTarget::Grpc(Some(url))) => write!(f, "otlp-grpc={url}"),
+            Self::Zipkin(None) => f.write_str("zipkin"),
+            Self::Zipkin(Some(url)) => write!(f, "zipkin={url}"),
             Self::Json(path) => write!(f, "json={}", path.display()),
             Self::Console => f.write_str("console"),
         }
@@ -104,6 +109,8 @@ mod tests {
             "otlp-http=http://c:4318",
             "otlp-grpc",
             "otlp-grpc=https://c",
+            "zipkin",
+            "zipkin=http://z:9411",
             "json=-",
             "console",
         ] {
@@ -115,7 +122,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused_with_what_would_be() {
         let message = |text: &str| text.parse::<Destination>().unwrap_err().to_string();
-        assert!(message("zipkin=x").starts_with("unknown destination `zipkin=x`: use one of `otlp[=URL]`"));
+        assert!(message("jaeger=x").starts_with("unknown destination `jaeger=x`: use one of `otlp[=URL]`"));
         assert!(message("json").contains("json=spans.jsonl"));
         assert!(message("console=x").contains("`x`"));
     }

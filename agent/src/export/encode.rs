@@ -11,13 +11,13 @@ use opentelemetry_proto::tonic::trace::v1::{SpanFlags, span::SpanKind, status::S
 use rustc_hash::FxHashMap;
 
 use self::wire::Writer;
-use super::{Exported, Resource, queue::Chunk};
+use super::{Exported, Resource, delivery::Request, queue::Chunk};
 use crate::clock::Offset;
 
 mod wire;
 
 /// The name of the instrumentation scope of all spans.
-const SCOPE: &str = "spandrel";
+pub(super) const SCOPE: &str = "spandrel";
 
 /// Bytes of framing that a request needs beside its spans and Resources, for each Resource, at most.
 const FRAMING: usize = 256;
@@ -25,14 +25,6 @@ const FRAMING: usize = 256;
 /// Buffers that are kept for the next request, and the largest that is: 2 MiB together, at most.
 const SPARE_MAX: usize = 8;
 const SPARE_BYTES: usize = 256 * 1024;
-
-/// A request, encoded.
-#[derive(Debug)]
-pub(super) struct Request {
-    pub(super) body: Vec<u8>,
-    /// Spans in it.
-    pub(super) spans: u64,
-}
 
 /// A span that did not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
 use super::{
-    encode::{Encoder, Request},
+    delivery::Request,
+    encode::Encoder,
     queue::{Batching, Queue, Reason},
 };
 

@@ -69,6 +69,26 @@ pub(super) fn full_span(id: u64) -> Span {
     }
 }
 
+/// Spans as HTTP exchanges give them.
+pub(super) fn typical(id: u64) -> Span {
+    Span {
+        attributes: vec![
+            text("http.request.method", "GET"),
+            text("url.path", "/api/v1/orders/12345"),
+            text("url.scheme", "http"),
+            text("server.address", "shop.example.com"),
+            attribute("server.port", Value::Integer(8080)),
+            text("network.peer.address", "10.12.13.14"),
+            attribute("network.peer.port", Value::Integer(54321)),
+            text("network.protocol.version", "1.1"),
+            text("user_agent.original", "curl/7.88.1"),
+            attribute("http.response.status_code", Value::Integer(200)),
+            text("spandrel.link.method", "connection"),
+        ],
+        ..span(id)
+    }
+}
+
 /// A span for the destinations that all spans go to.
 pub(super) fn exported(span: Span, resource: &Arc<Resource>) -> Exported {
     Exported { span, resource: Arc::clone(resource), to: ExportSet::default() }
@@ -240,4 +260,31 @@ fn tenants_are_numbered_and_share_the_memory_of_four_queues() {
     exports.hand_over(spans(QUEUE_SPANS as u64));
     let counts = counts(&exports);
     assert_eq!((counts.queued, counts.dropped(Reason::QueueFull)), (8192, 8192));
+}
+
+#[test]
+#[ignore = "a measurement: run it with an optimising profile, alone"]
+fn the_memory_of_a_minute_without_a_collector() {
+    let resident = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096 / 1024
+    };
+    for protocol in ["otlp-http", "otlp-grpc", "zipkin"] {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let exports = start(&format!("{protocol}=http://{address}"));
+        let shop = resource("shop");
+        let before = resident();
+        let mut most = before;
+        // 1,000 exchanges a second, sped up.
+        for second in 0..60 {
+            for batch in 0..20 {
+                let spans = (1..=100).map(|id| exported(typical(second * 2000 + batch * 100 + id), &shop));
+                exports.hand_over(spans.collect());
+            }
+            most = most.max(resident());
+            sleep(Duration::from_millis(20));
+        }
+        let counts = counts(&exports);
+        eprintln!("{protocol}: {before} KiB, at most {most} KiB, {counts:?}");
+    }
 }

@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use engine::span::{Kind, LinkMethod, Parent, Span, SpanId, Status, TraceId, Value};
 use tokio::time::Instant;

@@ -14,7 +14,7 @@ use crate::{
     export::{
         Batch,
         queue::{Batching, Queue},
-        tests::{attribute, exported, full_span, resource, span as small_span, text},
+        tests::{exported, full_span, resource, span as small_span, text, typical},
     },
 };
 
@@ -165,26 +165,6 @@ fn a_span_that_fits_no_request_is_counted_and_holds_up_no_other() {
     let (requests, too_large) = encoded(spans.into(), 5000);
     assert_eq!((requests.iter().map(|request| request.spans).sum::<u64>(), too_large), (2, 1));
     requests.iter().for_each(|request| drop(decoded(request)));
-}
-
-/// Spans as HTTP exchanges give them.
-fn typical(id: u64) -> Span {
-    Span {
-        attributes: vec![
-            text("http.request.method", "GET"),
-            text("url.path", "/api/v1/orders/12345"),
-            text("url.scheme", "http"),
-            text("server.address", "shop.example.com"),
-            attribute("server.port", Value::Integer(8080)),
-            text("network.peer.address", "10.12.13.14"),
-            attribute("network.peer.port", Value::Integer(54321)),
-            text("network.protocol.version", "1.1"),
-            text("user_agent.original", "curl/7.88.1"),
-            attribute("http.response.status_code", Value::Integer(200)),
-            text("spandrel.link.method", "connection"),
-        ],
-        ..small_span(id)
-    }
 }
 
 #[test]

@@ -40,6 +40,7 @@ impl Answer {
         match protocol {
             Protocol::HttpProtobuf => self.http(endpoint),
             Protocol::Grpc => self.grpc(endpoint),
+            Protocol::Zipkin => self.zipkin(endpoint),
         }
     }
 
@@ -49,8 +50,23 @@ impl Answer {
                 format!("HTTP {} with a gRPC answer{}", self.status, hint(Protocol::HttpProtobuf, endpoint));
             return Outcome::Refused { error };
         }
+        if self.status.is_success() {
+            return accepted(&self.body);
+        }
+        self.http_failure(Protocol::HttpProtobuf, endpoint)
+    }
+
+    /// Zipkin says 202 before it looks at the spans, so there is nothing to read. What fails is tried again like
+    /// OTLP: its API says no more of answers than that.
+    fn zipkin(&self, endpoint: &Uri) -> Outcome {
+        if self.status.is_success() {
+            return Outcome::Accepted { rejected: 0, message: String::new() };
+        }
+        self.http_failure(Protocol::Zipkin, endpoint)
+    }
+
+    fn http_failure(&self, protocol: Protocol, endpoint: &Uri) -> Outcome {
         match self.status {
-            status if status.is_success() => accepted(&self.body),
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
@@ -60,11 +76,7 @@ impl Answer {
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 let error = self.http_error();
                 Outcome::Refused {
-                    error: format!(
-                        "{error} for {}{}",
-                        endpoint.path(),
-                        hint(Protocol::HttpProtobuf, endpoint)
-                    ),
+                    error: format!("{error} for {}{}", endpoint.path(), hint(protocol, endpoint)),
                 }
             }
             _ => Outcome::Refused { error: self.http_error() },
@@ -93,7 +105,9 @@ impl Answer {
             // A flag and a length; nothing is compressed, since no encoding was offered.
             return accepted(self.body.get(5..).unwrap_or_default());
         }
-        let after = status.get_details_retry_info().and_then(|info| info.retry_delay);
+        let retry_info = status.get_details_retry_info();
+        let says_when = retry_info.is_some();
+        let after = retry_info.and_then(|info| info.retry_delay);
         let error = format!("gRPC status {:?}: {}", status.code(), printable(status.message()));
         match status.code() {
             Code::Cancelled
@@ -102,7 +116,7 @@ impl Answer {
             | Code::OutOfRange
             | Code::Unavailable
             | Code::DataLoss => Outcome::Retry { after, error },
-            Code::ResourceExhausted if after.is_some() => Outcome::Retry { after, error },
+            Code::ResourceExhausted if says_when => Outcome::Retry { after, error },
             Code::Unimplemented => {
                 Outcome::Refused { error: format!("{error}{}", hint(Protocol::Grpc, endpoint)) }
             }

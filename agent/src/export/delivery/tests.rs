@@ -10,13 +10,15 @@ use super::{
     transport::Transport,
 };
 use crate::export::{
-    Headers, Reason,
+    ExportSet, Exported, Exports, Headers, Reason, Routes,
     destination::OtlpTarget,
     tests::{counts, exported, full_span, resource, span, spans, start, text, wait_for},
 };
 
 mod collector;
+mod encryption;
 mod outcomes;
+mod retries;
 
 const BOTH: [Protocol; 2] = [Protocol::HttpProtobuf, Protocol::Grpc];
 
@@ -130,7 +132,7 @@ fn a_collector_that_comes_back_gets_all_that_fitted_the_queue() {
         // The first try ends here.
         drop(listener.accept().unwrap());
         drop(listener);
-        let collector = Collector::start_at(protocol, address);
+        let collector = Collector::start_at(protocol, address, None);
         let after = wait_for(&exports, |counts| counts.queued == 0);
         assert_eq!((after.accepted, after.dropped_total(), collector.spans()), (16_384, 3_616, 16_384));
     }
@@ -139,23 +141,65 @@ fn a_collector_that_comes_back_gets_all_that_fitted_the_queue() {
 #[test]
 fn requests_carry_headers_and_are_compressed_on_demand() {
     for protocol in BOTH {
-        let collector = Collector::start(protocol);
-        let variables = |name: &str| match name {
-            "OTEL_EXPORTER_OTLP_HEADERS" => Some("x-tenant=a%20b".to_owned()),
-            "OTEL_EXPORTER_OTLP_COMPRESSION" => Some("gzip".to_owned()),
-            _ => None,
-        };
-        let mut transport =
-            Transport::new(Settings::new(&collector.target(), &Headers::default(), variables).unwrap())
-                .unwrap();
-        let message = collector::request_of(&"long ".repeat(1000));
-        let prepared = transport.prepare(message);
-        assert!(prepared.len() < 500, "{}", prepared.len());
-        let outcome = collector::block_on(transport.send(prepared));
-        assert_eq!(outcome, Outcome::Accepted { rejected: 0, message: String::new() });
-        assert_eq!((collector.requests().len(), collector.spans()), (1, 1));
-        assert_eq!(collector.tenant().as_deref(), Some("a b"));
+        for coding in ["gzip", "zstd"] {
+            let collector = Collector::start(protocol);
+            let variables = |name: &str| match name {
+                "OTEL_EXPORTER_OTLP_HEADERS" => Some("x-tenant=a%20b".to_owned()),
+                "OTEL_EXPORTER_OTLP_COMPRESSION" => Some(coding.to_owned()),
+                _ => None,
+            };
+            let settings = Settings::otlp(&collector.target(), &Headers::default(), variables).unwrap();
+            let mut transport = Transport::new(settings).unwrap();
+            let message = collector::request_of(&"long ".repeat(1000));
+            let prepared = transport.prepare(message);
+            assert!(prepared.len() < 500, "{}", prepared.len());
+            let outcome = collector::block_on(transport.send(prepared));
+            assert_eq!(outcome, Outcome::Accepted { rejected: 0, message: String::new() });
+            assert_eq!((collector.requests().len(), collector.spans()), (1, 1));
+            assert_eq!(collector.tenant().as_deref(), Some("a b"));
+        }
     }
+}
+
+#[test]
+fn each_tenant_gets_its_spans_under_its_own_headers() {
+    for protocol in [Protocol::HttpProtobuf, Protocol::Grpc, Protocol::Zipkin] {
+        let collector = Collector::start(protocol);
+        let mut routes = Routes::new(&[collector.destination().parse().unwrap()]);
+        let mut headers = Headers::default();
+        headers.insert("x-tenant", "shop").unwrap();
+        let shop = routes.add(None, &headers).unwrap();
+        let exports = Exports::start(&routes, std::sync::Arc::default()).unwrap();
+        for (to, tenant) in [(ExportSet::default(), None), (shop, Some("shop"))] {
+            let before = collector.requests().len();
+            exports.hand_over(spans(3).into_iter().map(|exported| Exported { to, ..exported }).collect());
+            exports_settle(&exports);
+            assert_eq!((collector.requests().len(), collector.tenant().as_deref()), (before + 1, tenant));
+        }
+        let accepted: Vec<_> = exports.counts().map(|(_, counts)| counts.accepted).collect();
+        assert_eq!(accepted, [3, 3]);
+    }
+}
+
+/// Waits until no destination has anything left to deliver.
+fn exports_settle(exports: &Exports) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while exports.counts().any(|(_, counts)| counts.queued > 0) {
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn zipkin_gets_json_of_many_services_in_one_request() {
+    let collector = Collector::start(Protocol::Zipkin);
+    let exports = start(&collector.destination());
+    exports
+        .hand_over((1..=30).map(|id| exported(full_span(id), &resource(&format!("service-{id}")))).collect());
+    wait_for(&exports, |counts| counts.accepted == 30);
+    let requests = collector.zipkin();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0][29]["localEndpoint"]["serviceName"], "service-30");
 }
 
 #[test]
@@ -165,12 +209,9 @@ fn a_collector_of_the_other_protocol_gives_an_error_that_names_it() {
         (Protocol::Grpc, Protocol::HttpProtobuf, "otlp-http=http://127.0.0.1:"),
     ] {
         let collector = Collector::start(served);
-        let target = match spoken {
-            Protocol::HttpProtobuf => OtlpTarget::Http(Some(collector.url())),
-            Protocol::Grpc => OtlpTarget::Grpc(Some(collector.url())),
-        };
+        let target = collector::target(spoken, collector.url());
         let mut transport =
-            Transport::new(Settings::new(&target, &Headers::default(), |_| None).unwrap()).unwrap();
+            Transport::new(Settings::otlp(&target, &Headers::default(), |_| None).unwrap()).unwrap();
         let prepared = transport.prepare(collector::request_of("x"));
         let (Outcome::Retry { error, .. } | Outcome::Refused { error }) =
             collector::block_on(transport.send(prepared))
@@ -188,7 +229,7 @@ fn a_collector_that_is_not_there_gives_an_error_without_advice_on_protocols() {
     drop(listener);
     for target in [OtlpTarget::Http(Some(url.clone())), OtlpTarget::Grpc(Some(url))] {
         let mut transport =
-            Transport::new(Settings::new(&target, &Headers::default(), |_| None).unwrap()).unwrap();
+            Transport::new(Settings::otlp(&target, &Headers::default(), |_| None).unwrap()).unwrap();
         let prepared = transport.prepare(Vec::new());
         let Outcome::Retry { after: None, error } = collector::block_on(transport.send(prepared)) else {
             panic!("nothing answers there");

@@ -3,16 +3,15 @@
 //! Both go through one HTTP client: a unary gRPC call is a POST whose body has five bytes in front and whose status
 //! comes in the trailers (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
 
-use std::{error::Error, io::Write, time::Duration};
+use std::{error::Error, time::Duration};
 
 use bytes::Bytes;
-use flate2::{Compression, write::GzEncoder};
 use http::{
-    HeaderValue, Request, Response, Uri,
+    HeaderName, HeaderValue, Request, Response, Uri,
     header::{CONTENT_ENCODING, CONTENT_TYPE, TE, USER_AGENT},
 };
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, builderstates::WantsSchemes};
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
@@ -20,9 +19,11 @@ use hyper_util::{
 use opentelemetry_otlp::{OTEL_EXPORTER_OTLP_PROTOCOL_GRPC, OTEL_EXPORTER_OTLP_PROTOCOL_HTTP_PROTOBUF};
 
 use super::{
+    compression::Compression,
     outcome::{Answer, Outcome},
     resolve::Resolver,
     settings::{Protocol, Settings, SettingsError},
+    tls,
 };
 
 /// The most that is read of an answer: its messages are for people.
@@ -46,13 +47,17 @@ impl Transport {
         let mut tcp = HttpConnector::new_with_resolver(Resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        // Who wants no limit to a request has none to its parts.
+        let limit = |longest| settings.timeout.map(|_| longest);
+        tcp.set_connect_timeout(limit(CONNECT_TIMEOUT));
         let mut client = Client::builder(TokioExecutor::new());
-        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT).pool_max_idle_per_host(1);
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(limit(IDLE_TIMEOUT)).pool_max_idle_per_host(1);
         client.http2_only(settings.protocol == Protocol::Grpc);
-        let connector = tls(&settings)?;
+        let connector = tls::connector(&settings)?;
         let connector = match settings.protocol {
-            Protocol::HttpProtobuf => connector.https_or_http().enable_http1().wrap_connector(tcp),
+            Protocol::HttpProtobuf | Protocol::Zipkin => {
+                connector.https_or_http().enable_http1().wrap_connector(tcp)
+            }
             Protocol::Grpc => connector.https_or_http().enable_http2().wrap_connector(tcp),
         };
         Ok(Self { client: client.build(connector), settings, understood: false })
@@ -60,12 +65,12 @@ impl Transport {
 
     /// A message as it goes over the wire: compressed, and framed for gRPC. Done once, however often it is sent.
     pub(super) fn prepare(&self, message: Vec<u8>) -> Bytes {
-        let message = if self.settings.gzip { gzip(&message) } else { message };
+        let message = self.settings.compression.compress(message);
         match self.settings.protocol {
-            Protocol::HttpProtobuf => message.into(),
+            Protocol::HttpProtobuf | Protocol::Zipkin => message.into(),
             Protocol::Grpc => {
                 let mut framed = Vec::with_capacity(message.len() + 5);
-                framed.push(u8::from(self.settings.gzip));
+                framed.push(u8::from(self.settings.compression != Compression::None));
                 // Requests are bounded to far less than 4 GiB.
                 framed.extend_from_slice(&(message.len() as u32).to_be_bytes());
                 framed.extend_from_slice(&message);
@@ -76,28 +81,47 @@ impl Transport {
 
     /// Sends a prepared message; all of it takes no longer than the time-out.
     pub(super) async fn send(&mut self, message: Bytes) -> Outcome {
-        let timeout = self.settings.timeout;
+        let protocol = self.settings.protocol;
         let exchange = async {
             let response = self.client.request(self.request(message)).await.map_err(|error| {
-                let connected = !error.is_connect();
-                (connected, describe(&error))
+                let advice = tls::advice(&error, protocol);
+                Failure { connected: !error.is_connect(), error: describe(&error), advice }
             })?;
             let status = response.status();
-            read(response).await.map_err(|error| (true, format!("HTTP {status}, then {error}")))
+            read(response).await.map_err(|error| {
+                let advice = tls::advice(&*error, protocol);
+                Failure {
+                    connected: true,
+                    error: format!("HTTP {status}, then {}", describe(&*error)),
+                    advice,
+                }
+            })
         };
-        match tokio::time::timeout(timeout, exchange).await {
-            Ok(Ok(answer)) => {
-                let outcome = answer.outcome(self.settings.protocol, &self.settings.endpoint);
+        let answer = match self.settings.timeout {
+            Some(timeout) => match tokio::time::timeout(timeout, exchange).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    return Outcome::Retry { after: None, error: format!("no answer within {timeout:?}") };
+                }
+            },
+            None => exchange.await,
+        };
+        match answer {
+            Ok(answer) => {
+                let outcome = answer.outcome(protocol, &self.settings.endpoint);
                 self.understood |= matches!(outcome, Outcome::Accepted { .. });
                 outcome
             }
-            Ok(Err((connected, mut error))) => {
-                if connected && !self.understood {
-                    error.push_str(&hint(self.settings.protocol, &self.settings.endpoint));
+            Err(Failure { connected, mut error, advice }) => {
+                match advice {
+                    Some(advice) => error.push_str(advice),
+                    None if connected && !self.understood => {
+                        error.push_str(&hint(protocol, &self.settings.endpoint));
+                    }
+                    None => {}
                 }
                 Outcome::Retry { after: None, error }
             }
-            Err(_) => Outcome::Retry { after: None, error: format!("no answer within {timeout:?}") },
         }
     }
 
@@ -108,40 +132,26 @@ impl Transport {
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("spandrel/", env!("CARGO_PKG_VERSION"))));
         headers.extend(self.settings.headers.map().clone());
-        let gzip = HeaderValue::from_static("gzip");
-        match self.settings.protocol {
-            Protocol::HttpProtobuf => {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-                if self.settings.gzip {
-                    headers.insert(CONTENT_ENCODING, gzip);
-                }
-            }
+        let (content, coding) = match self.settings.protocol {
+            Protocol::HttpProtobuf => ("application/x-protobuf", CONTENT_ENCODING),
+            Protocol::Zipkin => ("application/json", CONTENT_ENCODING),
             Protocol::Grpc => {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
                 headers.insert(TE, HeaderValue::from_static("trailers"));
-                if self.settings.gzip {
-                    headers.insert("grpc-encoding", gzip);
-                }
+                ("application/grpc", HeaderName::from_static("grpc-encoding"))
             }
-        }
+        };
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
+        headers.extend(self.settings.compression.coding().map(|value| (coding, value)));
         request
     }
 }
 
-/// TLS, for endpoints that use it. Certificates are looked for only then: an image without any can use plain HTTP.
-fn tls(settings: &Settings) -> Result<HttpsConnectorBuilder<WantsSchemes>, SettingsError> {
-    let failed = |why: String| SettingsError::Tls { endpoint: settings.endpoint.to_string(), why };
-    let builder = HttpsConnectorBuilder::new();
-    let provider = rustls::crypto::ring::default_provider();
-    if settings.endpoint.scheme_str() == Some("https") {
-        return builder.with_provider_and_native_roots(provider).map_err(|error| failed(error.to_string()));
-    }
-    let config = rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed(error.to_string()))?
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    Ok(builder.with_tls_config(config))
+/// Why there is no answer.
+struct Failure {
+    /// There was a connection, so what is at its other end may speak something else.
+    connected: bool,
+    error: String,
+    advice: Option<&'static str>,
 }
 
 async fn read<B>(response: Response<B>) -> Result<Answer, Box<dyn Error + Send + Sync>>
@@ -152,11 +162,6 @@ where
     let body = Limited::new(body, ANSWER_BYTES).collect().await?;
     let trailers = body.trailers().cloned().unwrap_or_default();
     Ok(Answer { status: head.status, headers: head.headers, trailers, body: body.to_bytes() })
-}
-
-fn gzip(message: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(message.len() / 4), Compression::fast());
-    encoder.write_all(message).and_then(|()| encoder.finish()).expect("writing to memory does not fail")
 }
 
 /// An error with its causes: the outermost one of the client only says that a request failed.
@@ -178,12 +183,25 @@ fn describe(error: &dyn Error) -> String {
 pub(super) fn hint(protocol: Protocol, endpoint: &Uri) -> String {
     let scheme = endpoint.scheme_str().unwrap_or("http");
     let authority = endpoint.authority().map_or("localhost", |authority| authority.as_str());
+    // A server that wants a certificate may close the connection without a word that gets through.
+    let encrypted = if scheme == "http" {
+        "; if it wants TLS, write https://"
+    } else {
+        "; if it asks clients for a certificate, name one in OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and its key in \
+         OTEL_EXPORTER_OTLP_CLIENT_KEY"
+    };
     let (this, other, name, value, port) = match protocol {
         Protocol::HttpProtobuf => ("HTTP", "gRPC", "otlp-grpc", OTEL_EXPORTER_OTLP_PROTOCOL_GRPC, 4318),
         Protocol::Grpc => ("gRPC", "HTTP", "otlp-http", OTEL_EXPORTER_OTLP_PROTOCOL_HTTP_PROTOBUF, 4317),
+        Protocol::Zipkin => {
+            return format!(
+                " (this is Zipkin's JSON API, which usually is at http://HOST:9411/api/v2/spans; if {authority} is for \
+                 OTLP, use otlp-http={scheme}://{authority} or otlp-grpc={scheme}://{authority})"
+            );
+        }
     };
     format!(
         " (this is OTLP over {this}, for which collectors usually have port {port}; if {authority} is for {other}, use \
-         {name}={scheme}://{authority} or OTEL_EXPORTER_OTLP_PROTOCOL={value})"
+         {name}={scheme}://{authority} or OTEL_EXPORTER_OTLP_PROTOCOL={value}{encrypted})"
     )
 }

@@ -1,22 +1,25 @@
-//! OTLP: spans to a collector, over HTTP or gRPC, one request with all Resources of a batch.
+//! Delivery: requests to a backend, over HTTP or gRPC, until each is settled.
 //!
-//! The wait of a request that the collector cannot take now is what fills the queue; nothing else holds spans. What
-//! the collector refuses for good is counted and never sent again.
+//! A request has all Resources of a batch. One that the backend cannot take now waits, which is what fills the queue;
+//! nothing else holds spans. What the backend refuses for good is counted and never sent again.
 
 use std::time::Duration;
 
 pub(super) use self::settings::Settings;
 pub use self::settings::SettingsError;
-use self::{outcome::Outcome, retry::Backoff, transport::Transport};
+use self::{outcome::Outcome, retry::Backoff, settings::Protocol, transport::Transport};
 use super::{
-    encode::{Encoder, Request},
-    queue::{Batching, Queue, Reason},
+    encode,
+    queue::{Batching, Chunk, Queue, Reason},
+    zipkin,
 };
 
+mod compression;
 mod outcome;
 mod resolve;
 mod retry;
 mod settings;
+mod tls;
 mod transport;
 
 /// Requests stay below what a collector takes by default (gRPC: 4 MiB), with room for the framing around them.
@@ -25,23 +28,55 @@ const REQUEST_BYTES: usize = 4 * 1024 * 1024 - 64 * 1024;
 /// A request is sent when this many spans wait, or when the oldest has waited this long; it then takes all that wait.
 const BATCHING: Batching = Batching { spans: 2048, wait: Duration::from_secs(1) };
 
-/// Sends to one collector.
-pub(super) struct Otlp {
+/// A request, encoded.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) body: Vec<u8>,
+    /// Spans in it.
+    pub(super) spans: u64,
+}
+
+/// Sends to one backend.
+pub(super) struct Delivery {
     transport: Transport,
+    encoder: Encoder,
     log: Log,
 }
 
-impl Otlp {
+/// Makes requests of spans, in the language of the backend.
+enum Encoder {
+    Otlp(encode::Encoder),
+    Zipkin(zipkin::Encoder),
+}
+
+impl Encoder {
+    fn new(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::HttpProtobuf | Protocol::Grpc => Self::Otlp(encode::Encoder::new(REQUEST_BYTES)),
+            Protocol::Zipkin => Self::Zipkin(zipkin::Encoder::new(REQUEST_BYTES)),
+        }
+    }
+
+    /// As few requests as hold the chunks, and how many spans fit in none.
+    fn requests(&mut self, chunks: Vec<Chunk>) -> (Vec<Request>, u64) {
+        match self {
+            Self::Otlp(encoder) => encoder.requests(chunks),
+            Self::Zipkin(encoder) => encoder.requests(chunks),
+        }
+    }
+}
+
+impl Delivery {
     pub(super) fn new(settings: Settings) -> Result<Self, SettingsError> {
         let log = Log { endpoint: settings.endpoint.to_string(), state: State::Fresh };
-        Ok(Self { transport: Transport::new(settings)?, log })
+        let encoder = Encoder::new(settings.protocol);
+        Ok(Self { transport: Transport::new(settings)?, encoder, log })
     }
 
     /// Delivers what is queued until the queue is closed.
     pub(super) async fn run(mut self, queue: &Queue) {
-        let mut encoder = Encoder::new(REQUEST_BYTES);
         while let Some(chunks) = queue.next(BATCHING).await {
-            let (requests, too_large) = encoder.requests(chunks);
+            let (requests, too_large) = self.encoder.requests(chunks);
             queue.drop_taken(Reason::TooLarge, too_large);
             for request in requests {
                 self.deliver(request, queue).await;

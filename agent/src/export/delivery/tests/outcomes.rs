@@ -8,7 +8,7 @@ use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::export::otlp::{
+use crate::export::delivery::{
     outcome::{Answer, Outcome},
     settings::Protocol,
 };
@@ -96,6 +96,12 @@ fn an_exhausted_collector_is_asked_again_only_if_it_says_when() {
         assert!(matches!(grpc(status(code), false), Outcome::Retry { after, .. } if after == three));
     }
     assert!(!is_retried(&grpc(status(Code::InvalidArgument), false)));
+    let no_time = ErrorDetails::with_retry_info(None);
+    let status = Status::with_error_details(Code::ResourceExhausted, "full", no_time);
+    assert!(
+        matches!(grpc(status, false), Outcome::Retry { after: None, .. }),
+        "it says that it will recover"
+    );
 }
 
 #[test]

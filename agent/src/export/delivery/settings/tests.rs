@@ -1,7 +1,7 @@
 use super::*;
 
 fn settings(target: &OtlpTarget, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-    Settings::new(target, &Headers::default(), |name| {
+    Settings::otlp(target, &Headers::default(), |name| {
         variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     })
 }
@@ -19,8 +19,8 @@ fn without_any_setting_it_is_http_to_this_host() {
     let settings = environment(&[]);
     assert_eq!(settings.endpoint, "http://localhost:4318/v1/traces");
     assert_eq!(settings.protocol, Protocol::HttpProtobuf);
-    assert_eq!(settings.timeout, Duration::from_secs(10));
-    assert!(!settings.gzip && settings.headers.map().is_empty());
+    assert_eq!((settings.timeout, settings.compression), (Some(Duration::from_secs(10)), Compression::None));
+    assert!(settings.tls == TlsFiles::default() && settings.headers.map().is_empty());
 }
 
 #[test]
@@ -62,6 +62,11 @@ fn grpc_addresses_without_a_scheme_use_tls_unless_it_is_turned_off() {
     assert_eq!(scheme(&[grpc]), "http");
     assert_eq!(scheme(&[grpc, address]), "https");
     assert_eq!(scheme(&[grpc, address, ("OTEL_EXPORTER_OTLP_INSECURE", "TRUE")]), "http");
+    for value in ["false", "1", "yes"] {
+        assert_eq!(scheme(&[grpc, address, ("OTEL_EXPORTER_OTLP_INSECURE", value)]), "https", "{value}");
+    }
+    let scheme_given = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4317");
+    assert_eq!(scheme(&[grpc, scheme_given, ("OTEL_EXPORTER_OTLP_INSECURE", "true")]), "https");
     assert_eq!(environment(&[grpc]).endpoint.port_u16(), Some(4317));
 }
 
@@ -76,11 +81,14 @@ fn the_variables_for_traces_come_first_and_what_is_not_understood_is_ignored() {
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "GZIP"),
     ]);
     assert_eq!(settings.protocol, Protocol::Grpc);
-    assert_eq!(settings.timeout, Duration::from_millis(1500));
-    assert!(settings.gzip);
+    assert_eq!(settings.timeout, Some(Duration::from_millis(1500)));
+    assert_eq!(settings.compression, Compression::Gzip);
     let settings =
         environment(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"), ("OTEL_EXPORTER_OTLP_COMPRESSION", "none")]);
-    assert_eq!((settings.timeout, settings.gzip), (Duration::from_secs(10), false));
+    assert_eq!((settings.timeout, settings.compression), (Some(Duration::from_secs(10)), Compression::None));
+    let zstd =
+        environment(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "0"), ("OTEL_EXPORTER_OTLP_COMPRESSION", "Zstd")]);
+    assert_eq!((zstd.timeout, zstd.compression), (None, Compression::Zstd), "0 is no limit");
 }
 
 #[test]
@@ -115,4 +123,43 @@ fn an_address_that_cannot_be_used_is_an_error_that_says_where_it_came_from() {
     }
     let message = error(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:secret@c:4318")]);
     assert!(message.contains("the address of c:4318") && !message.contains("secret"), "{message}");
+}
+
+#[test]
+fn the_headers_of_a_selector_come_before_those_of_the_environment() {
+    let mut own = Headers::default();
+    own.insert("x-tenant", "shop").unwrap();
+    let variable = |name: &str| {
+        (name == "OTEL_EXPORTER_OTLP_HEADERS")
+            .then(|| "x-tenant=all,x-key=1,content-type=text/plain".to_owned())
+    };
+    let settings = Settings::otlp(&OtlpTarget::Environment, &own, variable).unwrap();
+    let headers = settings.headers.map();
+    assert_eq!((headers["x-tenant"].to_str().unwrap(), headers["x-key"].to_str().unwrap()), ("shop", "1"));
+    assert_eq!(headers.len(), 2, "what the exporter sets itself is left out");
+}
+
+fn zipkin(url: Option<&str>, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    Settings::zipkin(url, &Headers::default(), |name| {
+        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    })
+}
+
+#[test]
+fn zipkin_has_variables_of_its_own() {
+    let endpoint = |url, variables: &[_]| zipkin(url, variables).unwrap().endpoint.to_string();
+    let variable = |value| ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", value);
+    assert_eq!(endpoint(None, &[]), "http://localhost:9411/api/v2/spans");
+    assert_eq!(endpoint(None, &[variable("")]), "http://localhost:9411/api/v2/spans");
+    assert_eq!(endpoint(None, &[variable("http://z:1/own")]), "http://z:1/own");
+    assert_eq!(endpoint(Some("http://z:9411"), &[variable("http://x")]), "http://z:9411/api/v2/spans");
+    assert_eq!(endpoint(Some("https://z/own/path"), &[]), "https://z/own/path");
+    let timeout = |value| zipkin(None, &[("OTEL_EXPORTER_ZIPKIN_TIMEOUT", value)]).unwrap().timeout;
+    assert_eq!(timeout("1500"), Some(Duration::from_millis(1500)));
+    assert_eq!((timeout("0"), timeout("-1")), (None, Some(Duration::from_secs(10))));
+    let message = zipkin(Some("zipkin:9411"), &[]).unwrap_err().to_string();
+    assert!(message.contains("is not the address of a Zipkin"), "{message}");
+    assert!(message.ends_with("write it like http://zipkin:9411/api/v2/spans"), "{message}");
+    let message = zipkin(Some("http://u:secret@z"), &[]).unwrap_err().to_string();
+    assert!(message.contains("the headers of the export") && !message.contains("secret"), "{message}");
 }
