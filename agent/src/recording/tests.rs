@@ -234,10 +234,11 @@ fn a_file_that_was_readable_by_others_no_longer_is() {
 fn replayed(path: &Path) -> (Vec<String>, String) {
     let mut spans = Vec::new();
     let reader = Reader::open(path).unwrap();
-    let (engine, failure) = crate::replay::replay(reader, engine::Config::default(), |exported| {
-        spans.extend(exported.into_iter().map(|exported| format!("{:?}", exported.span)));
-    })
-    .unwrap();
+    let (engine, failure) =
+        crate::replay::replay(reader, engine::Config::default(), std::sync::Arc::default(), |exported| {
+            spans.extend(exported.into_iter().map(|exported| format!("{:?}", exported.span)));
+        })
+        .unwrap();
     assert!(failure.is_none(), "{failure:?}");
     (spans, format!("{:?}", engine.counters()))
 }
