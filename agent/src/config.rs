@@ -10,10 +10,6 @@ mod ignore;
 mod keys;
 mod near;
 mod otel;
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the YAML library has many errors and tokens, and will have more"
-)]
 mod report;
 mod sampler;
 mod selector;

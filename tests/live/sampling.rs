@@ -102,7 +102,9 @@ fn a_program_with_an_sdk_between_two_plain_ones_is_in_one_trace_with_them() {
     assert!(outcome.failed.is_empty(), "{:?}\n{}", outcome.failed, middle.process.log());
     let finished = agent.finish(&token, 3 * REQUESTS as usize);
     assert_accounted(&finished.counters);
-    assert_eq!(finished.counter("/accounting/instrumented"), 2 * REQUESTS);
+    // The first request's span may have been given out before its trace was sent, or not.
+    let instrumented = finished.counter("/accounting/instrumented");
+    assert!((2 * REQUESTS..=2 * REQUESTS + 1).contains(&instrumented), "{instrumented}");
     let of_test =
         || sink.spans().into_iter().filter(|span| span.target().contains(&token)).collect::<Vec<_>>();
     wait_until("all spans are at the collector", LONG, || of_test().len() >= 5 * REQUESTS as usize);

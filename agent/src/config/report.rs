@@ -3,6 +3,8 @@
 //! `NAME:LINE:COLUMN: what`, then the lines with a caret under the place. The YAML library speaks to those who program
 //! with it; these messages are for those who write the file.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "most of the library's many cases are one case here")]
+
 use serde_saphyr::{
     Error, Location,
     budget::BudgetBreach,

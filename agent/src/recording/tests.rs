@@ -1,4 +1,4 @@
-use std::{os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
+use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use abi::{DataRecord, OpenRecord, limit, record::kind};
 use engine::{Engine, event::ConnectionId, policy::SecretKeys};
@@ -235,7 +235,7 @@ fn replayed(path: &Path) -> (Vec<String>, String) {
     let mut spans = Vec::new();
     let reader = Reader::open(path).unwrap();
     let (engine, failure) =
-        crate::replay::replay(reader, engine::Config::default(), Arc::default(), |exported| {
+        crate::replay::replay(reader, engine::Config::default(), std::sync::Arc::default(), |exported| {
             spans.extend(exported.into_iter().map(|exported| format!("{:?}", exported.span)));
         })
         .unwrap();

@@ -80,6 +80,7 @@ fn the_exporter_can_be_the_one_of_the_standard_variable() {
         |texts: &[&str]| Some(texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Destination>>());
     assert_eq!(export("otlp"), of(&["otlp"]));
     assert_eq!(export("console, otlp"), of(&["console", "otlp"]));
+    assert_eq!(export("zipkin"), of(&["zipkin"]));
     assert_eq!(export("none"), Some(vec![]));
     assert_eq!(export(""), None);
     assert_eq!(export("prometheus"), None, "unknown is ignored");
