@@ -48,6 +48,12 @@ counters! {
     WaitsExpired => "waits_expired",
     /// Trace headers that do not follow their specification.
     TraceHeadersMalformed => "trace_headers_malformed",
+    /// `Forwarded` and `X-Forwarded-*` fields that cannot be read.
+    ForwardedMalformed => "forwarded_malformed",
+    /// Header fields that were asked for and not kept: there was no room.
+    HeadersLeftOut => "headers_left_out",
+    /// Events beyond those that a span has room for.
+    SpanEventsDropped => "span_events_dropped",
     /// Exchanges left out by `ignore` or as telemetry.
     Excluded => "exchanges_excluded",
     /// Spans that the caller did not take in time.

@@ -10,7 +10,10 @@
 //!   then (an early response, RFC 9112, 9.5) does not prolong it: what the caller waited for is over, and
 //!   OpenTelemetry's conventions end a client span no later than when the response is read.
 
+pub(crate) mod details;
+pub(crate) mod forwarded;
 pub(crate) mod head;
+pub(crate) mod kept;
 pub(crate) mod socket;
 pub(crate) mod table;
 
@@ -19,6 +22,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 pub(crate) use self::{
+    details::Details,
     head::{Head, Method},
     socket::Socket,
     table::{Key, Table},
@@ -96,6 +100,7 @@ pub(crate) struct Exchange {
     /// Whether there is a trace header is known.
     pub(crate) header_known: bool,
     pub(crate) status: Option<u16>,
+    pub(crate) details: Option<Box<Details>>,
     pub(crate) responding: bool,
     /// When the engine saw the request end: until a while later its other end may show.
     pub(crate) request_ended: Option<Time>,
@@ -148,6 +153,7 @@ impl Exchange {
             header: None,
             header_known: false,
             status: None,
+            details: None,
             responding: false,
             request_ended: None,
             end: None,
@@ -189,6 +195,26 @@ impl Exchange {
             Some(Fate::Traced(trace)) => Some(trace),
             Some(Fate::Excluded) | None => None,
         }
+    }
+
+    /// To add something to.
+    pub(crate) fn details(&mut self) -> &mut Details {
+        self.details.get_or_insert_default()
+    }
+
+    /// When a message that this call began, or was the only one of, was moved: one that is sent at the entry, one that
+    /// is read at the exit.
+    pub(crate) fn response_time(&self, call: &Call) -> Time {
+        match self.side {
+            Side::Client => call.exit,
+            Side::Server => call.enter,
+        }
+    }
+
+    /// Bytes of texts from the wire.
+    pub(crate) fn kept_text(&self) -> usize {
+        let head = self.head.as_ref().map_or(0, Head::size);
+        head.saturating_add(self.details.as_ref().map_or(0, |details| details.headers.size()))
     }
 
     /// It is an exchange and will not be taken back: it has a response, or ended.

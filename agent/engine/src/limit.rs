@@ -33,6 +33,10 @@ pub const TEXT_MAX: usize = 1024;
 pub const KEPT_TEXT_MAX: usize = 16 * 1024 * 1024;
 /// Longest target that is kept when [`KEPT_TEXT_MAX`] is reached: most are shorter.
 pub const TARGET_CROWDED: usize = 256;
+/// Bytes of header fields that are kept of one message because an operator asked for them.
+pub const HEADERS_KEPT_MAX: usize = 16 * 1024;
+/// Informational responses of one exchange that become events: servers send one or two.
+pub const EVENTS_MAX: usize = 32;
 /// Tasks known at once; beyond it a new one owns nothing.
 pub const TASKS_MAX: usize = 100_000;
 /// Tasks below which idle ones are not forgotten.

@@ -1,10 +1,16 @@
 //! Span: an exchange with its ids, parent and attributes, as it is exported.
 
 pub(crate) mod attributes;
+mod client;
+mod events;
 pub mod names;
 mod outcome;
 mod redact;
+mod server;
 mod target;
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
+mod tests;
 
 use std::borrow::Cow;
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use engine::span::{Attribute, Kind, Span, SpanEvent, SpanLink, Status, Value};
+use engine::span::{Attribute, Kind, Span, SpanEvent, SpanLink, Status, Value, names};
 use opentelemetry_proto::tonic::trace::v1::{SpanFlags, span::SpanKind, status::StatusCode};
 use rustc_hash::FxHashMap;
 
@@ -154,9 +154,9 @@ impl Group {
                     out.string(scope::VERSION, env!("CARGO_PKG_VERSION"));
                 });
                 out.append(&self.spans);
-                out.string(scope_spans::SCHEMA_URL, opentelemetry_semantic_conventions::SCHEMA_URL);
+                out.string(scope_spans::SCHEMA_URL, names::SCHEMA_URL);
             });
-            out.string(resource_spans::SCHEMA_URL, opentelemetry_semantic_conventions::SCHEMA_URL);
+            out.string(resource_spans::SCHEMA_URL, names::SCHEMA_URL);
         });
     }
 }

@@ -7,9 +7,10 @@ use crate::{
     Order, TelemetryIngest,
     counter::Counter,
     event::{Call, Direction, Time},
-    exchange::{Claim, Exchange, Head, Key, Method, Socket},
+    exchange::{Claim, Exchange, Head, Key, Method, Socket, kept::Kept},
     limit,
-    protocol::{Ending, Number, Observer, RequestHead, ResponseHead, Side},
+    policy::opt_in::Item,
+    protocol::{Ending, Field, Number, Observer, RequestHead, ResponseHead, Side},
 };
 
 /// Watches one connection.
@@ -41,19 +42,34 @@ impl Observer for Watch<'_> {
         }
     }
 
-    fn request_ended(&mut self, number: Number, _body: u64, _call: &Call) {
+    fn request_ended(&mut self, number: Number, body: u64, _call: &Call) {
         let now = self.now;
         if let Some((_, exchange)) = self.exchange(number) {
             exchange.request_ended = Some(now);
+            if exchange.policy.opt_in.has(Item::RequestBodySize) {
+                exchange.details().request_body = Some(body);
+            }
         }
     }
 
-    fn informational(&mut self, _number: Number, _status: u16, _call: &Call) {}
+    fn informational(&mut self, number: Number, status: u16, call: &Call) {
+        let Some((_, exchange)) = self.exchange(number) else { return };
+        let time = exchange.response_time(call);
+        let events = &mut exchange.details().informational;
+        if events.len() < limit::EVENTS_MAX {
+            events.push((time, status));
+        } else {
+            self.correlator.counters.add(Counter::SpanEventsDropped, 1);
+        }
+    }
 
     fn response_started(&mut self, number: Number, call: &Call) {
         let now = self.now;
         let Some((_, exchange)) = self.exchange(number) else { return };
         exchange.responding = true;
+        if exchange.policy.opt_in.has(Item::FirstByte) {
+            exchange.details().first_byte = Some(exchange.response_time(call));
+        }
         let dependents = exchange.dependents.clone();
         // Whoever reads and whoever answers are two: threads hand work on, and own nothing.
         if let Some(reader) = exchange.reader
@@ -69,14 +85,19 @@ impl Observer for Watch<'_> {
     }
 
     fn response_head(&mut self, number: Number, head: &ResponseHead<'_>) {
-        if let Some((_, exchange)) = self.exchange(number) {
-            exchange.status = head.status;
+        let Some((key, exchange)) = self.exchange(number) else { return };
+        exchange.status = head.status;
+        if !exchange.policy.headers.response.is_empty() {
+            self.correlator.keep_response_fields(key, head.fields);
         }
     }
 
-    fn response_ended(&mut self, number: Number, _body: u64, call: &Call) {
+    fn response_ended(&mut self, number: Number, body: u64, call: &Call) {
         let now = self.now;
         if let Some((key, exchange)) = self.exchange(number) {
+            if exchange.policy.opt_in.has(Item::ResponseBodySize) {
+                exchange.details().response_body = Some(body);
+            }
             exchange.set_end(call.exit, call.exit.saturating_sub(call.enter), None, now);
             self.correlator.ended(key, now);
         }
@@ -153,13 +174,16 @@ impl Correlator {
     fn head(&mut self, key: Key<Exchange>, head: &RequestHead<'_>, now: Time) {
         let (header, malformed) = header::read(head.fields);
         self.counters.add(Counter::TraceHeadersMalformed, malformed);
-        let kept = Head::new(head, limit::KEPT_TEXT_MAX.saturating_sub(self.kept_text));
-        let excluded = self.config.telemetry_ingest == TelemetryIngest::Exclude
-            && is_telemetry(kept.method, head.target);
         // A request has one head.
         let Some(exchange) = self.exchanges.get_mut(key).filter(|exchange| exchange.head.is_none()) else {
             return;
         };
+        let room = limit::KEPT_TEXT_MAX.saturating_sub(self.kept_text);
+        let (kept, refused) = Head::new(head, exchange.side, &exchange.policy, room);
+        self.counters.add(Counter::ForwardedMalformed, refused.forwarded);
+        self.counters.add(Counter::HeadersLeftOut, refused.headers);
+        let excluded = self.config.telemetry_ingest == TelemetryIngest::Exclude
+            && is_telemetry(kept.method, head.target);
         self.kept_text = self.kept_text.saturating_add(kept.size());
         exchange.head = Some(kept);
         let context = header.as_ref().and_then(|header| header.context);
@@ -194,6 +218,19 @@ impl Correlator {
         }
         self.changed.push(key);
         self.settle(now);
+    }
+
+    /// Keeps the fields of a response that its operator asked for.
+    fn keep_response_fields(&mut self, key: Key<Exchange>, fields: &[Field<'_>]) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        let room = limit::KEPT_TEXT_MAX.saturating_sub(self.kept_text);
+        let (kept, left_out) = Kept::new(&exchange.policy.headers.response, fields, room);
+        self.counters.add(Counter::HeadersLeftOut, left_out);
+        // A second head of one response would not be accounted for.
+        if !kept.is_empty() && exchange.details().headers.is_empty() {
+            self.kept_text = self.kept_text.saturating_add(kept.size());
+            exchange.details().headers = kept;
+        }
     }
 
     /// Where the header of a call that starts now comes from.

@@ -170,6 +170,7 @@ impl Correlator {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.phase = Phase::Gone;
         exchange.head = None;
+        exchange.details = None;
         // Those that look at it still find their answer here.
         self.changed.extend(exchange.dependents.drain(..));
         if exchange.references == 0 {
@@ -199,7 +200,7 @@ impl Correlator {
     /// Removes an exchange from every table that finds it, and lets go of those that it looked at.
     fn detach(&mut self, key: Key<Exchange>, link: Option<SpanLink>, now: Time) {
         let Some(exchange) = self.exchanges.get(key) else { return };
-        self.kept_text = self.kept_text.saturating_sub(exchange.head.as_ref().map_or(0, |head| head.size()));
+        self.kept_text = self.kept_text.saturating_sub(exchange.kept_text());
         self.peers.released(exchange.socket, exchange.position, key);
         if let Some(task) = exchange.reader {
             let link = link.map(|link| (link, exchange.end.unwrap_or(now)));

@@ -1,51 +1,74 @@
-//! The attributes of an HTTP span: OpenTelemetry's stable conventions, required and recommended ones.
+//! The attributes of an HTTP span: OpenTelemetry's stable conventions, required and recommended ones; others only if
+//! its operator asked for them.
 //!
-//! Unknown is left out. The route is never guessed, so a span's name is its method. `Forwarded` and its kin
-//! are not believed: addresses and scheme are those of the connection, or of its PROXY protocol preamble.
+//! Unknown is left out. The route is one of the configured patterns or is not there, and the path is never in the
+//! name. `network.peer.*` is always the socket's other end, whatever proxies say of the client.
 
 use std::borrow::Cow;
 
-use super::{
-    Attribute, Kind, Span, Status, Value, names, outcome, redact,
-    target::{Target, host_and_port},
-};
+use super::{Attribute, Kind, Span, Status, Value, client, events, names, outcome, redact, server};
 use crate::{
     event::{Endpoint, Time},
-    exchange::{Exchange, Head, Method, Socket, Trace},
+    exchange::{Details, Exchange, Head, Method, Socket, Trace, kept::Kept},
+    policy::{HeaderNames, OptIn, SecretKeys, opt_in::Item},
     protocol::{Side, Version},
 };
 
-/// More than a span has.
+/// More than a span has, unless its operator asked for more.
 const ATTRIBUTES: usize = 16;
 /// Connections are plain ones until a TLS library is read.
-const SCHEME: &str = "http";
+pub(super) const SCHEME: &str = "http";
+const OTHER: &str = "_OTHER";
 
 /// Makes the span of an exchange that has ended.
 pub(crate) fn span(
     exchange: &Exchange,
-    socket: Option<&mut Socket>,
+    mut socket: Option<&mut Socket>,
     trace: Trace,
     start: Time,
     end: Time,
 ) -> Span {
-    let mut list = List(Vec::with_capacity(ATTRIBUTES));
+    let policy = &*exchange.policy;
+    let head = exchange.head.as_ref();
+    let mut list = List(Vec::with_capacity(ATTRIBUTES.saturating_add(policy.attributes.len())));
     let error = outcome::error(exchange.side, exchange.status, exchange.ending);
-    let name = exchange.head.as_ref().map_or(Cow::Borrowed("HTTP"), |head| method(&mut list, head));
-    if let Some(head) = &exchange.head {
+    let mut name = head.map_or(Cow::Borrowed("HTTP"), |head| method(&mut list, head));
+    if let Some(head) = head {
         match exchange.side {
-            Side::Server => server(&mut list, head),
-            Side::Client => client(&mut list, head, socket.as_deref()),
+            Side::Server => {
+                if let Some(route) = server::describe(&mut list, head, policy) {
+                    name = Cow::Owned([&*name, route].join(" "));
+                }
+            }
+            Side::Client => client::describe(&mut list, head, socket.as_deref(), policy),
         }
         list.text(names::NETWORK_PROTOCOL_VERSION, version(head.version));
         if head.target_truncated {
             list.add(names::TARGET_TRUNCATED, Value::Bool(true));
         }
+        list.fields(names::HTTP_REQUEST_HEADER, &policy.headers.request, &head.headers, &policy.redact);
     }
     if let Some(status) = exchange.status {
         list.add(names::HTTP_RESPONSE_STATUS_CODE, Value::Integer(i64::from(status)));
     }
-    if let Some(socket) = socket {
-        peer(&mut list, exchange.side, socket);
+    if let Some(details) = exchange.details.as_deref() {
+        list.details(details);
+        list.fields(names::HTTP_RESPONSE_HEADER, &policy.headers.response, &details.headers, &policy.redact);
+    }
+    let port = socket.as_deref_mut().and_then(look_up_peer);
+    if exchange.side == Side::Server {
+        server::client(&mut list, head, socket.as_deref());
+    }
+    if let Some(address) = socket.as_deref().and_then(|socket| socket.remote_text.as_deref()) {
+        list.text(names::NETWORK_PEER_ADDRESS, String::from(address));
+        if let Some(port) = port {
+            list.number(names::NETWORK_PEER_PORT, port.into());
+        }
+    }
+    if !policy.opt_in.is_empty()
+        && let Some(socket) = socket
+    {
+        list.connection(policy.opt_in, socket);
     }
     if let Some(error) = &error {
         list.add(names::ERROR_TYPE, Value::String(error.clone()));
@@ -56,7 +79,7 @@ pub(crate) fn span(
     if let Some(parent) = trace.parent {
         list.text(names::LINK_METHOD, parent.method.as_str());
     }
-    list.0.extend(exchange.policy.attributes.iter().cloned());
+    list.0.extend(policy.attributes.iter().cloned());
     Span {
         trace_id: trace.trace_id,
         span_id: exchange.span_id,
@@ -72,110 +95,114 @@ pub(crate) fn span(
         end,
         tgid: exchange.tgid,
         attributes: list.0,
-        events: Vec::new(),
+        events: events::events(exchange, start, end),
         links: trace.follows.into_iter().collect(),
         // The status code or the error's type says all there is to say.
         status: if error.is_some() { Status::Error { description: None } } else { Status::Unset },
     }
 }
 
-struct List(Vec<Attribute>);
+/// The attributes of a span that is being made.
+pub(super) struct List(Vec<Attribute>);
 
 impl List {
-    fn add(&mut self, key: &'static str, value: Value) {
+    pub(super) fn add(&mut self, key: &'static str, value: Value) {
         self.0.push(Attribute { key: Cow::Borrowed(key), value });
     }
 
-    fn text(&mut self, key: &'static str, value: impl Into<Cow<'static, str>>) {
+    pub(super) fn text(&mut self, key: &'static str, value: impl Into<Cow<'static, str>>) {
         self.add(key, Value::String(value.into()));
     }
 
-    fn server(&mut self, host: &[u8], port: Option<u16>) {
+    fn number(&mut self, key: &'static str, value: u64) {
+        self.add(key, Value::Integer(i64::try_from(value).unwrap_or(i64::MAX)));
+    }
+
+    pub(super) fn server(&mut self, host: &[u8], port: Option<u16>) {
         self.text(names::SERVER_ADDRESS, redact::text(host));
         if let Some(port) = port {
-            self.add(names::SERVER_PORT, Value::Integer(i64::from(port)));
+            self.number(names::SERVER_PORT, port.into());
+        }
+    }
+
+    /// Header fields that were asked for: all values of a name in one array.
+    fn fields(&mut self, prefix: &str, names: &HeaderNames, kept: &Kept, keys: &SecretKeys) {
+        if kept.is_empty() {
+            return;
+        }
+        for (index, name) in names.iter().enumerate() {
+            let values: Vec<_> = kept.of(index).map(|value| redact::field(value, keys)).collect();
+            if !values.is_empty() {
+                let key = Cow::Owned([prefix, name].concat());
+                self.0.push(Attribute { key, value: Value::Strings(values) });
+            }
+        }
+    }
+
+    fn details(&mut self, details: &Details) {
+        if let Some(size) = details.request_body {
+            self.number(names::HTTP_REQUEST_BODY_SIZE, size);
+        }
+        if let Some(size) = details.response_body {
+            self.number(names::HTTP_RESPONSE_BODY_SIZE, size);
+        }
+    }
+
+    /// What was asked for about the connection.
+    fn connection(&mut self, opt_in: OptIn, socket: &Socket) {
+        let (transport, kind) = match &socket.local {
+            Some(Endpoint::Ip(local)) => {
+                if opt_in.has(Item::LocalAddress) {
+                    self.text(names::NETWORK_LOCAL_ADDRESS, local.ip().to_string());
+                }
+                if opt_in.has(Item::LocalPort) {
+                    self.number(names::NETWORK_LOCAL_PORT, local.port().into());
+                }
+                ("tcp", Some(if local.is_ipv4() { "ipv4" } else { "ipv6" }))
+            }
+            Some(Endpoint::Unix(path)) => {
+                if opt_in.has(Item::LocalAddress) && !path.is_empty() {
+                    self.text(names::NETWORK_LOCAL_ADDRESS, redact::unix(path));
+                }
+                ("unix", None)
+            }
+            None => return,
+        };
+        if opt_in.has(Item::Transport) {
+            self.text(names::NETWORK_TRANSPORT, transport);
+        }
+        if let Some(kind) = kind.filter(|_| opt_in.has(Item::NetworkType)) {
+            self.text(names::NETWORK_TYPE, kind);
         }
     }
 }
 
 /// Adds the method; returns the span's name.
 fn method(list: &mut List, head: &Head) -> Cow<'static, str> {
-    match head.method {
-        Method::Known(method) => {
+    let original = match head.method {
+        Method::Known(method) if head.listed => {
             list.text(names::HTTP_REQUEST_METHOD, method);
-            Cow::Borrowed(method)
+            return Cow::Borrowed(method);
         }
-        Method::Other => {
-            list.text(names::HTTP_REQUEST_METHOD, "_OTHER");
-            if let Some(original) = head.method_text() {
-                list.text(names::HTTP_REQUEST_METHOD_ORIGINAL, redact::text(original));
-            }
-            Cow::Borrowed("HTTP")
-        }
-        Method::Unknown => Cow::Borrowed("HTTP"),
-    }
-}
-
-fn parse(head: &Head) -> Target<'_> {
-    let connect = head.method == Method::Known("CONNECT");
-    head.target().map_or_else(Target::default, |target| Target::parse(target, connect))
-}
-
-fn server(list: &mut List, head: &Head) {
-    let target = parse(head);
-    if let Some(path) = target.path {
-        list.text(names::URL_PATH, redact::text(path));
-    }
-    if let Some(query) = target.query {
-        list.text(names::URL_QUERY, redact::text(query));
-    }
-    list.text(names::URL_SCHEME, SCHEME);
-    // An absolute target overrides Host (RFC 9112, 3.2.2).
-    if let Some((host, port)) = target.authority.or_else(|| head.host()).and_then(host_and_port) {
-        list.server(host, port.or_else(|| default_port(target.scheme, head)));
-    }
-    if let Some(agent) = head.agent() {
-        list.text(names::USER_AGENT_ORIGINAL, redact::text(agent));
-    }
-}
-
-fn client(list: &mut List, head: &Head, socket: Option<&Socket>) {
-    let target = parse(head);
-    let authority = target.authority.or_else(|| head.host());
-    let remote = socket.filter(|_| !head.fields_incomplete).and_then(|socket| match &socket.remote {
-        Some(Endpoint::Ip(remote)) => Some(remote),
-        Some(Endpoint::Unix(_)) | None => None,
-    });
-    let peer;
-    let authority = match (authority, remote) {
-        (Some(authority), _) => Some(authority),
-        // A request without Host (HTTP/1.0) is for whom it was sent to.
-        (None, Some(remote)) => {
-            peer = remote.to_string();
-            Some(peer.as_bytes())
-        }
-        (None, None) => None,
+        Method::Known(method) => Some(Cow::Borrowed(method)),
+        Method::Other => head.method_text().map(|method| Cow::Owned(redact::text(method))),
+        Method::Unknown => return Cow::Borrowed("HTTP"),
     };
-    if let Some((host, port)) = authority.and_then(host_and_port) {
-        list.server(host, port.or_else(|| default_port(target.scheme, head)));
+    if head.listed
+        && let Some(original) = original
+    {
+        list.text(names::HTTP_REQUEST_METHOD, original.clone());
+        return original;
     }
-    // CONNECT asks for no resource, so that there is no URL.
-    if let (Some(authority), Some(path), Some(text)) = (authority, target.path, head.target()) {
-        let rest = match (target.scheme, path) {
-            // `OPTIONS *` is about the server (RFC 9112, 3.2.4).
-            (None, b"*") => b"".as_slice(),
-            (None, _) => text,
-            (Some(scheme), _) => {
-                let before = scheme.len().saturating_add(3).saturating_add(authority.len());
-                text.get(before..).unwrap_or_default()
-            }
-        };
-        list.text(names::URL_FULL, redact::url(target.scheme.unwrap_or(SCHEME.as_bytes()), authority, rest));
+    list.text(names::HTTP_REQUEST_METHOD, OTHER);
+    if let Some(original) = original {
+        list.text(names::HTTP_REQUEST_METHOD_ORIGINAL, original);
     }
+    Cow::Borrowed("HTTP")
 }
 
 /// The port that an authority without one means (RFC 9110, 4.2). CONNECT's has to name one.
-fn default_port(scheme: Option<&[u8]>, head: &Head) -> Option<u16> {
+pub(super) fn default_port(scheme: Option<&[u8]>, head: &Head) -> Option<u16> {
     let connect = head.method == Method::Known("CONNECT");
     match scheme.unwrap_or(SCHEME.as_bytes()) {
         _ if connect => None,
@@ -185,33 +212,18 @@ fn default_port(scheme: Option<&[u8]>, head: &Head) -> Option<u16> {
     }
 }
 
-/// The other end of the socket.
-fn peer(list: &mut List, side: Side, socket: &mut Socket) {
-    let port = match &socket.remote {
+/// Makes the text of the socket's other end, once; returns its port.
+fn look_up_peer(socket: &mut Socket) -> Option<u16> {
+    match &socket.remote {
         Some(Endpoint::Ip(remote)) => {
             socket.remote_text.get_or_insert_with(|| remote.ip().to_string().into());
             Some(remote.port())
         }
         Some(Endpoint::Unix(path)) if !path.is_empty() => {
-            // Abstract names start with NUL, which is written as `@`.
-            let shown = || redact::text(path).replacen('\0', "@", 1).into();
-            socket.remote_text.get_or_insert_with(shown);
+            socket.remote_text.get_or_insert_with(|| redact::unix(path).into());
             None
         }
-        Some(Endpoint::Unix(_)) | None => return,
-    };
-    let Some(address) = &socket.remote_text else { return };
-    match socket.proxied {
-        Some(client) if side == Side::Server => list.text(names::CLIENT_ADDRESS, client.to_string()),
-        // A Unix socket's path is the server's, whichever end it is.
-        _ if side == Side::Server && port.is_some() => {
-            list.text(names::CLIENT_ADDRESS, String::from(&**address));
-        }
-        _ => {}
-    }
-    list.text(names::NETWORK_PEER_ADDRESS, String::from(&**address));
-    if let Some(port) = port {
-        list.add(names::NETWORK_PEER_PORT, Value::Integer(i64::from(port)));
+        Some(Endpoint::Unix(_)) | None => None,
     }
 }
 

@@ -1,13 +1,28 @@
-//! Every attribute name that is exported: OpenTelemetry's semantic conventions 1.42, and ours.
+//! Every name that spans are exported with: OpenTelemetry's semantic conventions, and ours. An upgrade of the
+//! conventions is a change of this file.
+
+/// The conventions that spans and Resources follow.
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.45.0";
 
 pub const ERROR_TYPE: &str = "error.type";
+pub const HTTP_REQUEST_BODY_SIZE: &str = "http.request.body.size";
+/// The name of the field, in lower case, follows.
+pub const HTTP_REQUEST_HEADER: &str = "http.request.header.";
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
 pub const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
+pub const HTTP_RESPONSE_BODY_SIZE: &str = "http.response.body.size";
+/// The name of the field, in lower case, follows.
+pub const HTTP_RESPONSE_HEADER: &str = "http.response.header.";
 pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+pub const HTTP_ROUTE: &str = "http.route";
 pub const CLIENT_ADDRESS: &str = "client.address";
+pub const NETWORK_LOCAL_ADDRESS: &str = "network.local.address";
+pub const NETWORK_LOCAL_PORT: &str = "network.local.port";
 pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
 pub const NETWORK_PEER_PORT: &str = "network.peer.port";
 pub const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
+pub const NETWORK_TRANSPORT: &str = "network.transport";
+pub const NETWORK_TYPE: &str = "network.type";
 pub const SERVER_ADDRESS: &str = "server.address";
 pub const SERVER_PORT: &str = "server.port";
 pub const URL_FULL: &str = "url.full";
@@ -22,3 +37,24 @@ pub const LINK_METHOD: &str = "spandrel.link.method";
 pub const INCOMPLETE: &str = "spandrel.incomplete";
 /// The request target went on beyond what is exported.
 pub const TARGET_TRUNCATED: &str = "spandrel.target_truncated";
+
+/// Event: an informational response, with its status code.
+pub const EVENT_INFORMATIONAL: &str = "spandrel.informational";
+/// Event: the connection was reset.
+pub const EVENT_RESET: &str = "spandrel.reset";
+/// Event: bytes of the exchange were not captured.
+pub const EVENT_GAP: &str = "spandrel.gap";
+/// Event: the first byte of the response; only if asked for.
+pub const EVENT_FIRST_BYTE: &str = "spandrel.first_byte";
+
+/// Of Resources.
+pub const CONTAINER_ID: &str = "container.id";
+pub const HOST_ARCH: &str = "host.arch";
+pub const HOST_ID: &str = "host.id";
+pub const HOST_NAME: &str = "host.name";
+pub const PROCESS_COMMAND_ARGS: &str = "process.command_args";
+pub const PROCESS_EXECUTABLE_NAME: &str = "process.executable.name";
+pub const PROCESS_EXECUTABLE_PATH: &str = "process.executable.path";
+pub const PROCESS_PID: &str = "process.pid";
+pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
+pub const SERVICE_NAME: &str = "service.name";

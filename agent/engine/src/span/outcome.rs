@@ -25,10 +25,15 @@ const ETIMEDOUT: u32 = 110;
 const ECONNREFUSED: u32 = 111;
 const EHOSTUNREACH: u32 = 113;
 
+/// The other end, or something between, gave the connection up.
+pub(super) fn is_reset(errno: u32) -> bool {
+    matches!(errno, ECONNRESET | ECONNABORTED | EPIPE)
+}
+
 /// The value of `error.type`, if the exchange failed.
 pub(super) fn error(side: Side, status: Option<u16>, ending: Option<Ending>) -> Option<Cow<'static, str>> {
     let failure = match ending {
-        Some(Ending::Failed(ECONNRESET | ECONNABORTED | EPIPE)) => "connection_reset",
+        Some(Ending::Failed(errno)) if is_reset(errno) => "connection_reset",
         Some(Ending::Failed(ECONNREFUSED)) => "connection_refused",
         Some(Ending::Failed(ETIMEDOUT)) => "timeout",
         Some(Ending::Failed(ENETUNREACH | EHOSTUNREACH)) => "unreachable",

@@ -1,4 +1,6 @@
-//! A request target taken apart (RFC 9112, 3.2), and put together to a URL without credentials.
+//! A request target taken apart (RFC 9112, 3.2).
+
+use crate::exchange::{Head, Method};
 
 /// What a target and the host say about the resource. Parts are as on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -6,13 +8,30 @@ pub(super) struct Target<'a> {
     pub(super) scheme: Option<&'a [u8]>,
     /// Of an absolute or authority form.
     pub(super) authority: Option<&'a [u8]>,
+    /// Of an absolute form it may be empty.
     pub(super) path: Option<&'a [u8]>,
     pub(super) query: Option<&'a [u8]>,
 }
 
 impl<'a> Target<'a> {
+    pub(super) fn of(head: &'a Head) -> Self {
+        let connect = head.method == Method::Known("CONNECT");
+        let target = head.target().map_or_else(Self::default, |target| Self::parse(target, connect));
+        // The rest of the authority, the host in it, may be what was cut off.
+        let cut = head.target_truncated
+            && target.authority.is_some()
+            && target.query.is_none()
+            && target.path.is_none_or(<[u8]>::is_empty);
+        if cut { Self::default() } else { target }
+    }
+
+    /// The path; an empty one is the root (RFC 9110, 4.2.3).
+    pub(super) fn rooted(&self) -> Option<&'a [u8]> {
+        self.path.map(|path| if path.is_empty() { b"/" } else { path })
+    }
+
     /// `connect`: the method is CONNECT, whose target is an authority.
-    pub(super) fn parse(text: &'a [u8], connect: bool) -> Self {
+    fn parse(text: &'a [u8], connect: bool) -> Self {
         if text.first() == Some(&b'/') || text == b"*" {
             let (path, query) = split_query(text);
             return Self { path: Some(path), query, ..Self::default() };
@@ -29,13 +48,7 @@ impl<'a> Target<'a> {
         let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at_checked(end).unwrap_or((rest, b""));
         let (path, query) = split_query(rest);
-        Self {
-            scheme: text.get(..colon),
-            authority: Some(authority),
-            // An empty path is the root (RFC 9110, 4.2.3).
-            path: Some(if path.is_empty() { b"/" } else { path }),
-            query,
-        }
+        Self { scheme: text.get(..colon), authority: Some(authority), path: Some(path), query }
     }
 }
 

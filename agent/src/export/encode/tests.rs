@@ -56,7 +56,7 @@ fn every_field_of_a_span_arrives() {
         spans.resource.unwrap().attributes,
         [key_value("service.name", StringValue("shop".to_owned()))]
     );
-    assert!(spans.schema_url.starts_with("https://opentelemetry.io/schemas/1."), "{}", spans.schema_url);
+    assert_eq!(spans.schema_url, names::SCHEMA_URL);
     let mut spans = spans.scope_spans.remove(0);
     let scope = InstrumentationScope {
         name: "spandrel".to_owned(),
