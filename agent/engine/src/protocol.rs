@@ -8,6 +8,7 @@
 pub mod detect;
 pub(crate) mod held;
 pub mod http1;
+pub mod http2;
 pub mod proxy;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
