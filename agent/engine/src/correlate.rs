@@ -18,6 +18,7 @@
 mod connection;
 mod fate;
 pub(crate) mod header;
+mod methods;
 pub(crate) mod observer;
 mod ownership;
 mod release;
@@ -30,7 +31,7 @@ use std::collections::{HashMap, VecDeque};
 
 use smallvec::SmallVec;
 
-use self::{connection::Peers, header::Context, ownership::Ownership};
+use self::{connection::Peers, header::Context, methods::Methods, ownership::Ownership};
 use crate::{
     Accounting, Config, Order,
     counter::{Counter, Counters},
@@ -59,6 +60,7 @@ pub(crate) struct Correlator {
     exchanges: Table<Exchange>,
     peers: Peers,
     ownership: Ownership,
+    methods: Methods,
     /// Server exchanges that have not been given out, by process and header. Whoever sends requests chooses
     /// these ids, so their hash has to be one that cannot be foreseen.
     carriers: HashMap<(u32, Context), SmallVec<[Key<Exchange>; 1]>>,
@@ -84,6 +86,7 @@ impl Correlator {
             exchanges: Table::default(),
             peers: Peers::default(),
             ownership: Ownership::default(),
+            methods: Methods::default(),
             carriers: HashMap::new(),
             deadlines: Deadlines::default(),
             changed: Vec::new(),
@@ -212,6 +215,7 @@ impl Correlator {
     /// A process ended or started another image.
     pub(crate) fn process_changed(&mut self, tgid: u32) {
         self.ownership.forget(tgid);
+        self.methods.forget(tgid);
     }
 
     /// Looks again at what is due.

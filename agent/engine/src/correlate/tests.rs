@@ -177,7 +177,13 @@ impl World {
 
     fn response(&mut self, at: At, task: Task, status: u16) {
         let call = self.call(task);
-        let head = ResponseHead { version: Version::Http11, status: Some(status), fields: &[], call };
+        let head = ResponseHead {
+            version: Version::Http11,
+            status: Some(status),
+            fields: &[],
+            fields_incomplete: false,
+            call,
+        };
         self.watch(at.socket, |out| {
             out.response_started(at.number, &call);
             out.response_head(at.number, &head);
