@@ -115,6 +115,7 @@ impl Speech {
             let rest = input.bytes.len().saturating_sub(skip) as u64;
             return self.bytes(&tail(input, rest), out);
         }
+        self.suspicion.take_if(|suspicion| suspicion.is_over());
         match &mut self.state {
             State::Speaking(protocol) => {
                 protocol.bytes(input, out);

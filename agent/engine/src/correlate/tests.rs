@@ -1,6 +1,7 @@
 //! The rules, driven as a protocol drives them.
 
 mod accounting;
+mod calls;
 mod connections;
 mod headers;
 mod readers;

@@ -6,18 +6,16 @@
 //! After a gap some of it is unknown, and stays so:
 //! * requests: whether an open request went on or ended, so that its response ends the exchange;
 //! * responses: whether open streams were answered or ended. One of which nothing follows for `limit::DOUBT`
-//!   once frames are read again, or for [`LOST_MAX`], ended in the gap as far as anyone knows.
+//!   once frames are read again, or for [`stream::LOST_MAX`], ended in the gap as far as anyone knows.
+
+mod stream;
 
 use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use super::{
-    block::Block,
-    fragments::Fragments,
-    frame,
-    grpc::{self, Content, Messages},
-};
+use self::stream::Stream;
+use super::{block::Block, fragments::Fragments, frame, grpc::Content};
 use crate::{
     counter::Counter,
     event::{Call, Time},
@@ -25,11 +23,6 @@ use crate::{
     protocol::{Ending, Number, Observer, RequestHead, ResponseHead, Side, Trailers, Unseen, Version},
 };
 
-/// How long a stream that its client gave up waits for a response that was complete before: it may be recorded
-/// late, or be found to be lost.
-const ANSWER_WAIT: Time = limit::PAIRING_WAIT + limit::REORDER_WAIT;
-/// How long a stream stays open while nobody knows where the frames of its server begin.
-const LOST_MAX: Time = 10 * limit::DOUBT;
 /// Streams whose response was given up before their request was recorded.
 const ORPHANS_MAX: usize = 256;
 
@@ -54,43 +47,6 @@ pub(super) struct Streams {
     server_lost: bool,
     /// When a doubt of a stream ends, or the wait after a client gave one up.
     pub(super) deadline: Option<Time>,
-}
-
-#[derive(Debug)]
-struct Stream {
-    id: u32,
-    number: Number,
-    request: Part,
-    response: Part,
-    /// When the final response was complete.
-    answered: Option<Call>,
-    /// The final response has begun.
-    responding: bool,
-    /// A response head of unknown status: a final one, or an interim one.
-    unsure: Option<Call>,
-    /// Is it gRPC, as far as its head says?
-    content: Option<Content>,
-    /// Frames of the client were lost since it began.
-    request_lost: bool,
-    /// Frames of the server were lost, and nothing of the stream was seen since.
-    doubt: Option<Doubt>,
-    /// The client gave it up by this code, unless a response that was complete before is recorded yet.
-    cancelled: Option<(u32, Call)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Doubt {
-    since: Time,
-    /// It is over for the stream then.
-    until: Time,
-}
-
-/// One direction of a stream.
-#[derive(Debug, Default)]
-struct Part {
-    body: u64,
-    ended: bool,
-    messages: Messages,
 }
 
 impl Streams {
@@ -477,71 +433,5 @@ impl Streams {
         let Some(stream) = self.open.remove(index) else { return };
         stream.tell_messages(out);
         out.ended(stream.number, ending, time);
-    }
-}
-
-impl Stream {
-    fn new(id: u32, number: Number) -> Self {
-        Self {
-            id,
-            number,
-            request: Part::default(),
-            response: Part::default(),
-            answered: None,
-            responding: false,
-            unsure: None,
-            content: None,
-            request_lost: false,
-            doubt: None,
-            cancelled: None,
-        }
-    }
-
-    /// When it ends unless more of it is seen, how and at what time.
-    fn due(&self) -> Option<(Time, Ending, Time)> {
-        match (self.doubt, self.cancelled) {
-            (Some(doubt), _) => Some((doubt.until, Ending::Gap, doubt.since)),
-            (None, Some((code, call))) => {
-                let until = call.exit.saturating_add(ANSWER_WAIT);
-                Some((until, Ending::Reset { code, by: Side::Client }, call.exit))
-            }
-            (None, None) => None,
-        }
-    }
-
-    /// Frames of its response may have been lost.
-    fn lose_response(&mut self, time: Time) {
-        self.response.messages.lose();
-        let until = time.saturating_add(LOST_MAX);
-        self.doubt.get_or_insert(Doubt { since: time, until }).until = until;
-    }
-
-    /// The response goes on, and its head was not known for one: its status is unknown.
-    fn head_lost(&mut self, call: &Call, out: &mut dyn Observer) {
-        if !core::mem::replace(&mut self.responding, true) {
-            let first = self.unsure.unwrap_or(*call);
-            out.response_started(self.number, &first);
-            out.response_head(
-                self.number,
-                &ResponseHead {
-                    version: Version::Http2,
-                    status: None,
-                    fields: &[],
-                    fields_incomplete: true,
-                    call: first,
-                },
-            );
-        }
-    }
-
-    fn tell_messages(&self, out: &mut dyn Observer) {
-        if self.content == Some(Content::Other) {
-            return;
-        }
-        if let Some(text) = self.response.messages.trailers() {
-            let fields: SmallVec<[_; 8]> = grpc::web_fields(text).take(limit::FIELDS_MAX).collect();
-            out.trailers(self.number, &Trailers { fields: &fields, fields_incomplete: false });
-        }
-        out.messages(self.number, self.request.messages.count(), self.response.messages.count());
     }
 }

@@ -4,7 +4,7 @@
 mod damage;
 mod generated;
 mod joined;
-mod writer;
+pub(crate) mod writer;
 
 use self::writer::{
     Encoder, PREFACE, acknowledged, data, frame, go_away, message, padded_data, reset, settings,

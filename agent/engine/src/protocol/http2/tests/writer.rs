@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use super::super::frame::{END_HEADERS, END_STREAM, PADDED, PRIORITY};
 
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: impl AsRef<[u8]>) -> Vec<u8> {
     let payload = payload.as_ref();
     let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
     bytes.extend([kind, flags]);
@@ -15,40 +15,40 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: impl AsRef<[u8]>)
     bytes
 }
 
-pub(super) fn data(stream: u32, payload: impl AsRef<[u8]>, end: bool) -> Vec<u8> {
+pub(crate) fn data(stream: u32, payload: impl AsRef<[u8]>, end: bool) -> Vec<u8> {
     frame(0, if end { END_STREAM } else { 0 }, stream, payload)
 }
 
-pub(super) fn padded_data(stream: u32, payload: &[u8], padding: u8, end: bool) -> Vec<u8> {
+pub(crate) fn padded_data(stream: u32, payload: &[u8], padding: u8, end: bool) -> Vec<u8> {
     let mut bytes = vec![padding];
     bytes.extend(payload);
     bytes.resize(bytes.len() + usize::from(padding), 0);
     frame(0, PADDED | u8::from(end), stream, bytes)
 }
 
-pub(super) fn reset(stream: u32, code: u32) -> Vec<u8> {
+pub(crate) fn reset(stream: u32, code: u32) -> Vec<u8> {
     frame(3, 0, stream, code.to_be_bytes())
 }
 
-pub(super) fn settings(parameters: &[(u16, u32)]) -> Vec<u8> {
+pub(crate) fn settings(parameters: &[(u16, u32)]) -> Vec<u8> {
     let parameter = |(id, value): &(u16, u32)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat();
     frame(4, 0, 0, parameters.iter().flat_map(parameter).collect::<Vec<u8>>())
 }
 
-pub(super) fn acknowledged() -> Vec<u8> {
+pub(crate) fn acknowledged() -> Vec<u8> {
     frame(4, 1, 0, [])
 }
 
-pub(super) fn go_away(last: u32, code: u32) -> Vec<u8> {
+pub(crate) fn go_away(last: u32, code: u32) -> Vec<u8> {
     frame(7, 0, 0, [last.to_be_bytes(), code.to_be_bytes()].concat())
 }
 
-pub(super) fn window_update(stream: u32) -> Vec<u8> {
+pub(crate) fn window_update(stream: u32) -> Vec<u8> {
     frame(8, 0, stream, 1000_u32.to_be_bytes())
 }
 
 /// A gRPC message of this length.
-pub(super) fn message(length: u32) -> Vec<u8> {
+pub(crate) fn message(length: u32) -> Vec<u8> {
     let mut bytes = vec![0];
     bytes.extend(length.to_be_bytes());
     bytes.resize(bytes.len() + length as usize, b'm');
@@ -57,12 +57,12 @@ pub(super) fn message(length: u32) -> Vec<u8> {
 
 /// The encoder of one direction.
 #[derive(Clone, Default)]
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     table: VecDeque<(String, String)>,
 }
 
 impl Encoder {
-    pub(super) fn block(&mut self, fields: &[(&str, &str)]) -> Vec<u8> {
+    pub(crate) fn block(&mut self, fields: &[(&str, &str)]) -> Vec<u8> {
         const STATIC: [(&str, &str, u8); 5] = [
             (":method", "GET", 2),
             (":method", "POST", 3),
@@ -100,34 +100,34 @@ impl Encoder {
         self.table.iter().map(|(name, value)| name.len() + value.len() + 32).sum()
     }
 
-    pub(super) fn headers(&mut self, stream: u32, fields: &[(&str, &str)], end: bool) -> Vec<u8> {
+    pub(crate) fn headers(&mut self, stream: u32, fields: &[(&str, &str)], end: bool) -> Vec<u8> {
         frame(1, END_HEADERS | u8::from(end), stream, self.block(fields))
     }
 
-    pub(super) fn get(&mut self, stream: u32, path: &str) -> Vec<u8> {
+    pub(crate) fn get(&mut self, stream: u32, path: &str) -> Vec<u8> {
         self.headers(stream, &Self::request("GET", path), true)
     }
 
-    pub(super) fn post(&mut self, stream: u32, path: &str) -> Vec<u8> {
+    pub(crate) fn post(&mut self, stream: u32, path: &str) -> Vec<u8> {
         self.headers(stream, &Self::request("POST", path), false)
     }
 
-    pub(super) fn call(&mut self, stream: u32, path: &str) -> Vec<u8> {
+    pub(crate) fn call(&mut self, stream: u32, path: &str) -> Vec<u8> {
         let mut fields = Self::request("POST", path).to_vec();
         fields.extend([("content-type", "application/grpc"), ("te", "trailers")]);
         self.headers(stream, &fields, false)
     }
 
-    pub(super) fn status(&mut self, stream: u32, status: &str, end: bool) -> Vec<u8> {
+    pub(crate) fn status(&mut self, stream: u32, status: &str, end: bool) -> Vec<u8> {
         self.headers(stream, &[(":status", status)], end)
     }
 
-    pub(super) fn request<'a>(method: &'a str, path: &'a str) -> [(&'a str, &'a str); 4] {
+    pub(crate) fn request<'a>(method: &'a str, path: &'a str) -> [(&'a str, &'a str); 4] {
         [(":method", method), (":scheme", "http"), (":path", path), (":authority", "shop")]
     }
 
     /// HEADERS with padding and priority, in so many frames.
-    pub(super) fn pieces(
+    pub(crate) fn pieces(
         &mut self,
         stream: u32,
         fields: &[(&str, &str)],
