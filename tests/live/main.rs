@@ -26,6 +26,7 @@ macro_rules! live {
 mod doctor;
 mod exact;
 mod harness;
+mod http2;
 mod kill;
 mod links;
 mod messages;

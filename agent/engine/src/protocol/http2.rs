@@ -187,12 +187,12 @@ impl Http2 {
             out.ignore();
         } else {
             out.count(Counter::Malformed, 1);
-            self.lose(is_request, call.exit, out);
+            self.lose(is_request, call.exit, call.exit, out);
         }
     }
 
     /// Where the next frame of a direction begins is lost, and what was before it.
-    fn lose(&mut self, is_request: bool, time: Time, out: &mut dyn Observer) {
+    fn lose(&mut self, is_request: bool, earliest: Time, time: Time, out: &mut dyn Observer) {
         let (half, other) = self.half(is_request);
         half.frames.lose();
         half.decoder.doubt();
@@ -205,7 +205,7 @@ impl Http2 {
         if is_request {
             self.streams.requests_lost(out);
         } else {
-            self.streams.responses_lost(time);
+            self.streams.responses_lost(earliest, time);
         }
     }
 
@@ -227,7 +227,8 @@ impl Http2 {
             }
             let (used, item) = half.frames.gap(left);
             if matches!(item, Item::Lost) {
-                self.lose(is_request, call.exit, out);
+                let earliest = gap.call.map_or(0, |call| call.enter);
+                self.lose(is_request, earliest, call.exit, out);
                 return self.take_gap(
                     &Gap {
                         position: gap.position.saturating_add(gap.length.saturating_sub(left)),

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::{Attribute, Kind, Span, Status, Value, client, events, names, outcome, redact, rpc, server};
 use crate::{
     event::{Endpoint, Time},
-    exchange::{Details, Exchange, Head, Method, Socket, Trace, kept::Kept},
+    exchange::{Details, Exchange, Head, Method, Socket, Trace, kept::Kept, rpc::Code},
     policy::{HeaderNames, OptIn, SecretKeys, opt_in::Item},
     protocol::{Side, Version},
 };
@@ -63,7 +63,8 @@ pub(crate) fn span(
     if let Some(why) = outcome::incomplete(exchange.ending) {
         list.text(names::INCOMPLETE, why);
     }
-    if outcome::is_cancelled(exchange.ending) {
+    // A call whose time was over was not cancelled, though its stream is reset the same way.
+    if outcome::is_cancelled(exchange.ending) && exchange.code() != Some(Code::DeadlineExceeded) {
         list.text(names::END, "cancelled");
     }
     if let Some(parent) = trace.parent {

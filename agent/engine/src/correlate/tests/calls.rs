@@ -214,6 +214,7 @@ fn a_client_that_gives_up_when_its_time_is_over_exceeded_its_deadline() {
             let (name, error, _) = outcome(&span);
             let is_error = side == Side::Client || code == "DEADLINE_EXCEEDED";
             assert_eq!((name, error), (Some(code), is_error.then_some(code)), "{side:?} after {waited}");
+            assert_eq!(text(&span, "spandrel.end"), (code == "CANCELLED").then_some("cancelled"));
         }
     }
 }

@@ -329,11 +329,14 @@ impl Streams {
         }
     }
 
-    /// Where frames of the server begin was lost.
-    pub(super) fn responses_lost(&mut self, time: Time) {
+    /// Where frames of the server begin was lost, by this time and not before `earliest`.
+    pub(super) fn responses_lost(&mut self, earliest: Time, time: Time) {
         self.server_lost = true;
         for stream in self.open.iter_mut().filter(|stream| stream.answered.is_none()) {
-            stream.lose_response(time);
+            // A response that was lost later came too late for a client that had given it up.
+            if stream.cancelled.is_none_or(|(_, call)| call.exit > earliest) {
+                stream.lose_response(time);
+            }
         }
         self.set_deadline();
     }
