@@ -27,6 +27,7 @@ mod doctor;
 mod exact;
 mod export;
 mod harness;
+mod http2;
 mod kill;
 mod links;
 mod messages;

@@ -57,6 +57,8 @@ pub(crate) const TESTS: &[Package] = &[
     unless("haproxy", &["haproxy"]),
     unless("apache2", &["apache2"]),
     unless("apache2-utils", &["ab"]),
+    unless("nghttp2-client", &["h2load"]),
+    unless("nghttp2-server", &["nghttpd"]),
     unless("ruby", &["ruby"]),
     unless("wrk", &["wrk"]),
     unless("iproute2", &["ip"]),

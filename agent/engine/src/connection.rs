@@ -6,6 +6,7 @@
 //! An end waits like data does for the bytes that lie before it.
 
 mod speech;
+mod suspicion;
 #[cfg(test)]
 mod tests;
 mod undecided;

@@ -20,6 +20,7 @@ mod fate;
 pub(crate) mod header;
 mod ignored;
 mod instrumented;
+mod methods;
 pub(crate) mod observer;
 mod ownership;
 mod release;
@@ -32,7 +33,9 @@ use std::collections::{HashMap, VecDeque};
 
 use smallvec::SmallVec;
 
-use self::{connection::Peers, header::Context, instrumented::Programs, ownership::Ownership};
+use self::{
+    connection::Peers, header::Context, instrumented::Programs, methods::Methods, ownership::Ownership,
+};
 use crate::{
     Accounting, Config, Content, Order,
     counter::{Counter, Counters},
@@ -61,6 +64,7 @@ pub(crate) struct Correlator {
     exchanges: Table<Exchange>,
     peers: Peers,
     ownership: Ownership,
+    methods: Methods,
     /// Server exchanges that have not been given out, by process and header. Whoever sends requests chooses
     /// these ids, so their hash has to be one that cannot be foreseen.
     carriers: HashMap<(u32, Context), SmallVec<[Key<Exchange>; 1]>>,
@@ -90,6 +94,7 @@ impl Correlator {
             exchanges: Table::default(),
             peers: Peers::default(),
             ownership: Ownership::default(),
+            methods: Methods::default(),
             carriers: HashMap::new(),
             deadlines: Deadlines::default(),
             changed: Vec::new(),
@@ -220,6 +225,7 @@ impl Correlator {
     pub(crate) fn process_changed(&mut self, tgid: u32) {
         self.ownership.forget(tgid);
         self.forget_program(tgid);
+        self.methods.forget(tgid);
     }
 
     /// Looks again at what is due.

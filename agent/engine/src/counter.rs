@@ -66,8 +66,10 @@ counters! {
     SpansDropped => "spans_dropped",
     /// Orders that the caller did not take in time.
     OrdersDropped => "orders_dropped",
-    /// Connections that speak HTTP/2, which is not decoded.
-    Http2Ignored => "connections_http2_ignored",
+    /// Header blocks of HTTP/2 that cannot be decoded.
+    HeaderBlocksRefused => "header_blocks_refused",
+    /// Requests that HTTP/2 servers made up and pushed: they are no exchanges.
+    PushesIgnored => "http2_pushes_ignored",
 }
 
 /// The values of all counters.

@@ -14,6 +14,7 @@ pub(crate) mod details;
 pub(crate) mod forwarded;
 pub(crate) mod head;
 pub(crate) mod kept;
+pub(crate) mod rpc;
 pub(crate) mod socket;
 pub(crate) mod table;
 
@@ -24,6 +25,7 @@ use smallvec::SmallVec;
 pub(crate) use self::{
     details::Details,
     head::{Head, Method},
+    rpc::Rpc,
     socket::Socket,
     table::{Key, Table},
 };
@@ -135,6 +137,8 @@ pub(crate) struct Exchange {
     pub(crate) header_known: bool,
     pub(crate) status: Option<u16>,
     pub(crate) details: Option<Box<Details>>,
+    /// What makes it an RPC, if it is one.
+    pub(crate) rpc: Option<Box<Rpc>>,
     pub(crate) responding: bool,
     /// When the engine saw the request end: until a while later its other end may show.
     pub(crate) request_ended: Option<Time>,
@@ -194,6 +198,7 @@ impl Exchange {
             header_known: false,
             status: None,
             details: None,
+            rpc: None,
             responding: false,
             request_ended: None,
             end: None,

@@ -27,6 +27,9 @@ use event::{ConnectionId, Direction};
 pub enum Order {
     /// Bytes of this direction below the position are body: count them, do not copy them.
     Skip { conn: ConnectionId, direction: Direction, position: u64 },
+    /// From the position on this direction is a sequence of HTTP/2 frames: content can be told from headers by
+    /// walking them.
+    Frames { conn: ConnectionId, direction: Direction, position: u64 },
     /// Make no more records of this connection.
     Ignore { conn: ConnectionId },
 }

@@ -14,6 +14,8 @@ pub const TARGET_MAX: usize = 64 * 1024;
 pub const CONNECTIONS_MAX: usize = 200_000;
 /// Exchanges open on one connection (pipelining).
 pub const PIPELINE_MAX: usize = 1024;
+/// Streams open on one HTTP/2 connection: servers allow 100 to 250 by default, gRPC any number.
+pub const STREAMS_MAX: usize = 4096;
 /// Exchanges open or waiting at once.
 pub const EXCHANGES_MAX: usize = 200_000;
 /// Bytes of one direction that wait for earlier ones: two threads that write to one socket.

@@ -78,7 +78,17 @@ pub struct ResponseHead<'a> {
     pub version: Version,
     pub status: Option<u16>,
     pub fields: &'a [Field<'a>],
+    /// Fields were lost.
+    pub fields_incomplete: bool,
     pub call: Call,
+}
+
+/// The fields behind a response's content.
+#[derive(Clone, Copy, Debug)]
+pub struct Trailers<'a> {
+    pub fields: &'a [Field<'a>],
+    /// Fields were lost.
+    pub fields_incomplete: bool,
 }
 
 /// Why an exchange ended without a complete response.
@@ -90,6 +100,8 @@ pub enum Ending {
     Closed,
     /// The exchange became something else (101, CONNECT): not a failure.
     Upgraded,
+    /// HTTP/2: one side ended the stream with this error code (RFC 9113, 7), by RST_STREAM or GOAWAY.
+    Reset { code: u32, by: Side },
     /// Bytes of the exchange were not captured: not a failure of the request.
     Gap,
     /// The bytes do not follow the protocol: nothing is known from here.
@@ -123,8 +135,12 @@ pub trait Observer {
     /// The first byte of the final response.
     fn response_started(&mut self, number: Number, call: &Call);
     fn response_head(&mut self, number: Number, head: &ResponseHead<'_>);
-    /// The last byte of the response was moved by this call. Ends the exchange (its request may still run:
-    /// an early response); no more calls for it follow but `request_ended`.
+    /// The trailers of the response; gRPC-Web has them in the content.
+    fn trailers(&mut self, number: Number, trailers: &Trailers<'_>);
+    /// It may be a gRPC call: how many messages its request and its response have, as far as is known.
+    fn messages(&mut self, number: Number, request: Option<u64>, response: Option<u64>);
+    /// The last byte of the response was moved by this call; HTTP/2: the last byte of both. Ends the exchange
+    /// (HTTP/1: its request may still run, an early response); no more calls for it follow but `request_ended`.
     fn response_ended(&mut self, number: Number, body: u64, call: &Call);
     /// The exchange ended in another way, at this time. No more calls for it follow.
     fn ended(&mut self, number: Number, ending: Ending, time: Time);
@@ -135,6 +151,8 @@ pub trait Observer {
     fn content(&mut self, _direction: Direction, _position: u64, _length: u64) {}
     /// Bytes of `direction` below `position` are body and need no copy.
     fn skip(&mut self, direction: Direction, position: u64);
+    /// From this position on `direction` is a sequence of HTTP/2 frames.
+    fn frames(&mut self, direction: Direction, position: u64);
     /// Nothing of interest can follow on this connection.
     fn ignore(&mut self);
     /// A refusal happened; see [`crate::counter`].
@@ -183,6 +201,8 @@ pub trait Protocol: Send {
     fn absorbs(&self, direction: Direction, position: u64, length: u64) -> bool;
     /// Which end of the exchanges the traced process is.
     fn side(&self) -> Side;
+    /// A message was seen that leaves no doubt that this protocol is spoken.
+    fn has_spoken(&self) -> bool;
     /// Nothing of interest can follow: input need not be delivered any more.
     fn is_done(&self) -> bool;
 }

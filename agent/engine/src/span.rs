@@ -6,6 +6,7 @@ mod events;
 pub mod names;
 mod outcome;
 mod redact;
+mod rpc;
 mod server;
 pub(crate) mod target;
 #[cfg(test)]

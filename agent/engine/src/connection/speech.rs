@@ -1,13 +1,19 @@
 //! What a connection speaks: undecided, a protocol, or nothing of interest.
 //!
 //! A connection seen from its opening is judged by its first bytes, behind a PROXY protocol preamble if there
-//! is one. An older one whose role is not known is judged by the first message start at the start of a call.
+//! is one. An older one whose role is not known is judged by the first message start at the start of a call, or
+//! by a chain of frames; one whose role is known is taken for HTTP/1 until frames are found.
 
-use super::undecided::{Judgement, LINE_MAX, PREFIX_MAX, Undecided, side_of};
+use super::{
+    suspicion::Suspicion,
+    undecided::{Judgement, LINE_MAX, PREFIX_MAX, Undecided, side_of},
+};
 use crate::{
     counter::Counter,
     event::{Direction, How, Role, Time},
-    protocol::{Bytes, Gap, Observer, Protocol, Side, Unseen, held::Piece, http1::Http1, proxy::Proxied},
+    protocol::{
+        Bytes, Gap, Observer, Protocol, Side, Unseen, held::Piece, http1::Http1, http2::Http2, proxy::Proxied,
+    },
     stream::Sink,
 };
 
@@ -17,6 +23,8 @@ pub(super) struct Speech {
     state: State,
     side: Option<Side>,
     proxied: Option<Box<Proxied>>,
+    /// It may be HTTP/2, joined in the middle.
+    suspicion: Option<Box<Suspicion>>,
 }
 
 enum State {
@@ -61,7 +69,8 @@ impl Sink for Delivery<'_> {
 
 impl Speech {
     pub(super) fn new(role: Role, from_opening: bool) -> Self {
-        let mut speech = Self { state: State::Ignored, side: None, proxied: None };
+        let suspicion = (!from_opening).then(|| Box::new(Suspicion::new(side_of(role))));
+        let mut speech = Self { state: State::Ignored, side: None, proxied: None, suspicion };
         speech.state = match side_of(role) {
             Some(side) if !from_opening => {
                 speech.side = Some(side);
@@ -87,17 +96,32 @@ impl Speech {
     pub(super) fn role_known(&mut self, role: Role, out: &mut dyn Observer) {
         let State::Undecided(undecided) = &mut self.state else { return };
         undecided.role = role;
-        if let Some(side) = side_of(role)
-            && !undecided.from_opening
-        {
+        let Some(side) = side_of(role) else { return };
+        if let Some(suspicion) = &mut self.suspicion {
+            suspicion.side_known(side);
+        }
+        if !undecided.from_opening {
             self.speak(Http1::from_middle(side), out);
         }
     }
 
     pub(super) fn bytes(&mut self, input: &Bytes<'_>, out: &mut dyn Observer) {
+        if let Some(suspicion) = &mut self.suspicion
+            && let Some((protocol, skip)) = suspicion.bytes(input)
+        {
+            self.side = Some(protocol.side());
+            self.suspicion = None;
+            self.state = State::Speaking(Box::new(protocol));
+            let rest = input.bytes.len().saturating_sub(skip) as u64;
+            return self.bytes(&tail(input, rest), out);
+        }
+        self.suspicion.take_if(|suspicion| suspicion.is_over());
         match &mut self.state {
             State::Speaking(protocol) => {
                 protocol.bytes(input, out);
+                if self.suspicion.is_some() && protocol.has_spoken() {
+                    self.suspicion = None;
+                }
                 self.forget_done();
             }
             State::Undecided(_) => self.judge(input, out),
@@ -106,6 +130,9 @@ impl Speech {
     }
 
     pub(super) fn gap(&mut self, gap: &Gap, out: &mut dyn Observer) {
+        if let Some(suspicion) = &mut self.suspicion {
+            suspicion.gap(gap);
+        }
         match &mut self.state {
             State::Speaking(protocol) => {
                 protocol.gap(gap, out);
@@ -120,7 +147,15 @@ impl Speech {
                 if gap.length == 0 {
                     return;
                 }
-                match side_of(undecided.role) {
+                // Half a preface of HTTP/2 is no request.
+                if undecided.held.prefix(gap.direction, PREFIX_MAX).starts_with(b"PRI *") {
+                    undecided.discard(gap.direction);
+                }
+                let side = side_of(undecided.role);
+                if undecided.from_opening {
+                    self.suspicion = Some(Box::new(Suspicion::new(side)));
+                }
+                match side {
                     Some(side) if undecided.from_opening => {
                         self.speak(Http1::from_opening(side), out);
                         self.gap(&gap, out);
@@ -236,7 +271,14 @@ impl Speech {
                     }
                     return;
                 }
-                Judgement::Http2 => return self.ignore(Counter::Http2Ignored, out),
+                Judgement::Http2(side) => {
+                    self.suspicion = None;
+                    self.speak(Http2::from_opening(side), out);
+                    if !input.bytes.is_empty() {
+                        self.bytes(&input, out);
+                    }
+                    return;
+                }
                 Judgement::Nothing if undecided.from_opening => {
                     return self.ignore(Counter::ConnectionsIgnored, out);
                 }
@@ -249,7 +291,7 @@ impl Speech {
     }
 
     /// From here on this protocol is spoken; it gets what waited.
-    fn speak(&mut self, protocol: Http1, out: &mut dyn Observer) {
+    fn speak(&mut self, protocol: impl Protocol + 'static, out: &mut dyn Observer) {
         self.side = Some(protocol.side());
         let before = std::mem::replace(&mut self.state, State::Speaking(Box::new(protocol)));
         let State::Undecided(mut undecided) = before else { return };

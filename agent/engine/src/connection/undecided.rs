@@ -39,7 +39,8 @@ pub(super) enum Judgement {
     Preamble(u64, Option<Proxied>),
     /// HTTP/1, with the traced process at this end.
     Http1(Side),
-    Http2,
+    /// HTTP/2, likewise.
+    Http2(Side),
     Nothing,
 }
 
@@ -122,7 +123,7 @@ impl Undecided {
         }
         if requests && (self.from_opening || self.discarded != Some(direction)) {
             match detect::requests(bytes) {
-                Detection::Yes(Spoken::Http2) => return Judgement::Http2,
+                Detection::Yes(Spoken::Http2) => return Judgement::Http2(serving(direction)),
                 Detection::Yes(Spoken::Http1) => match self.is_request_line(bytes) {
                     Some(true) => return Judgement::Http1(serving(direction)),
                     Some(false) => {}
@@ -133,6 +134,13 @@ impl Undecided {
             }
         }
         if responses {
+            if self.from_opening {
+                match detect::http2_settings(bytes) {
+                    Detection::Yes(_) => return Judgement::Http2(serving(direction.opposite())),
+                    Detection::NeedMore => more = true,
+                    Detection::No => {}
+                }
+            }
             match detect::http1_response(bytes) {
                 Detection::Yes(_) => return Judgement::Http1(serving(direction.opposite())),
                 Detection::NeedMore => more = true,

@@ -8,7 +8,8 @@
 //! 4. Jaeger `uber-trace-id`;
 //! 5. Datadog `x-datadog-*`;
 //! 6. OpenTracing `ot-tracer-*`;
-//! 7. AWS `X-Amzn-Trace-Id`, last since load balancers add it to requests that carry another one.
+//! 7. OpenCensus `grpc-trace-bin`, which gRPC's own tracing writes;
+//! 8. AWS `X-Amzn-Trace-Id`, last since load balancers add it to requests that carry another one.
 //!
 //! A field that occurs twice and may not makes its format malformed: which of the two is meant is unknown.
 //! Limits: nothing is allocated unless a `tracestate` is kept; that is bounded by [`STATE_MAX`].
@@ -17,6 +18,7 @@ mod b3;
 mod datadog;
 mod hex;
 mod jaeger;
+mod opencensus;
 mod opentracing;
 mod w3c;
 mod xray;
@@ -80,6 +82,7 @@ enum Name {
     DatadogParentId,
     DatadogPriority,
     DatadogTags,
+    GrpcTraceBin,
     OtTraceId,
     OtSpanId,
     OtSampled,
@@ -96,6 +99,7 @@ fn name(field: &[u8]) -> Option<Name> {
         (11, b'x') => &[(b"x-b3-spanid", Name::B3SpanId)],
         (12, b'x') => &[(b"x-b3-traceid", Name::B3TraceId), (b"x-b3-sampled", Name::B3Sampled)],
         (13, b'u') => &[(b"uber-trace-id", Name::Jaeger)],
+        (14, b'g') => &[(b"grpc-trace-bin", Name::GrpcTraceBin)],
         (14, b'x') => &[(b"x-datadog-tags", Name::DatadogTags)],
         (15, b'x') => &[(b"x-amzn-trace-id", Name::XRay)],
         (16, b'o') => &[(b"ot-tracer-spanid", Name::OtSpanId)],
@@ -130,8 +134,16 @@ impl<'a> Found<'a> {
 type Format = fn(&Found<'_>) -> Result<Option<Header>, Malformed>;
 
 /// In order of precedence.
-const FORMATS: [Format; 7] =
-    [w3c::read, b3::single, b3::multi, jaeger::read, datadog::read, opentracing::read, xray::read];
+const FORMATS: [Format; 8] = [
+    w3c::read,
+    b3::single,
+    b3::multi,
+    jaeger::read,
+    datadog::read,
+    opentracing::read,
+    opencensus::read,
+    xray::read,
+];
 
 /// Reads the trace headers of a block. Also returns how many formats were malformed.
 pub(crate) fn read(fields: &[Field<'_>]) -> (Option<Header>, u64) {

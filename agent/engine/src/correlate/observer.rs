@@ -7,10 +7,10 @@ use crate::{
     Content, Order, TelemetryIngest,
     counter::Counter,
     event::{Call, Direction, Time},
-    exchange::{Claim, Exchange, Head, Key, Method, Socket, kept::Kept},
+    exchange::{Claim, Exchange, Head, Key, Method, Rpc, Socket, kept::Kept},
     limit,
     policy::opt_in::Item,
-    protocol::{Ending, Field, Number, Observer, RequestHead, ResponseHead, Side},
+    protocol::{Ending, Field, Number, Observer, RequestHead, ResponseHead, Side, Trailers},
 };
 
 /// Watches one connection.
@@ -87,8 +87,23 @@ impl Observer for Watch<'_> {
     fn response_head(&mut self, number: Number, head: &ResponseHead<'_>) {
         let Some((key, exchange)) = self.exchange(number) else { return };
         exchange.status = head.status;
+        exchange.answered_by(head);
         if !exchange.policy.headers.response.is_empty() {
             self.correlator.keep_response_fields(key, head.fields);
+        }
+    }
+
+    fn trailers(&mut self, number: Number, trailers: &Trailers<'_>) {
+        if let Some((_, exchange)) = self.exchange(number) {
+            exchange.trailers(trailers);
+        }
+    }
+
+    fn messages(&mut self, number: Number, request: Option<u64>, response: Option<u64>) {
+        if let Some((_, exchange)) = self.exchange(number)
+            && let Some(rpc) = &mut exchange.rpc
+        {
+            rpc.messages = [request, response];
         }
     }
 
@@ -130,6 +145,12 @@ impl Observer for Watch<'_> {
     fn skip(&mut self, direction: Direction, position: u64) {
         if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
             self.correlator.order(Order::Skip { conn, direction, position });
+        }
+    }
+
+    fn frames(&mut self, direction: Direction, position: u64) {
+        if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
+            self.correlator.order(Order::Frames { conn, direction, position });
         }
     }
 
@@ -198,6 +219,7 @@ impl Correlator {
         self.kept_text = self.kept_text.saturating_add(kept.size());
         exchange.head = Some(kept);
         exchange.telemetry = telemetry;
+        exchange.rpc = Rpc::of_request(head);
         let context = header.as_ref().and_then(|header| header.context);
         exchange.header_known = header.is_some() || !head.fields_incomplete;
         exchange.header = header.map(Box::new);

@@ -1,6 +1,6 @@
 //! When an exchange is given out, and what goes with it.
 
-use super::{Correlator, Wake, fate::peer_deadline};
+use super::{Correlator, Wake, fate::peer_deadline, methods::Answer};
 use crate::{
     counter::Counter,
     event::Time,
@@ -153,6 +153,7 @@ impl Correlator {
 
     /// Gives an exchange out, or leaves it out; its fate is known.
     fn release(&mut self, key: Key<Exchange>, now: Time) {
+        self.recognise(key);
         let Some(exchange) = self.exchanges.get(key) else { return };
         let excluded = self.sockets.get(exchange.socket).is_some_and(|socket| socket.excluded);
         let (start, end) = self.times(exchange);
@@ -191,6 +192,24 @@ impl Correlator {
         self.changed.extend(exchange.dependents.drain(..));
         if exchange.references == 0 {
             self.exchanges.remove(key);
+        }
+    }
+
+    /// Looks up whether a service has the method that it was called with, and learns from how it answered.
+    fn recognise(&mut self, key: Key<Exchange>) {
+        let Some(exchange) = self.exchanges.get_mut(key).filter(|it| it.side == Side::Server) else { return };
+        let (tgid, status) = (exchange.tgid, exchange.status);
+        if let (Some(rpc), Some(method)) =
+            (&mut exchange.rpc, exchange.head.as_ref().and_then(|head| head.target()))
+        {
+            let answer = if rpc.is_unimplemented(status) {
+                Answer::Unimplemented
+            } else if rpc.is_served() {
+                Answer::Served
+            } else {
+                Answer::None
+            };
+            rpc.unrecognised = !self.methods.recognise(tgid, method, answer);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The rules, driven as a protocol drives them.
 
 mod accounting;
+mod calls;
 mod connections;
 mod headers;
 mod ignoring;
@@ -188,7 +189,13 @@ impl World {
 
     fn response(&mut self, at: At, task: Task, status: u16) {
         let call = self.call(task);
-        let head = ResponseHead { version: Version::Http11, status: Some(status), fields: &[], call };
+        let head = ResponseHead {
+            version: Version::Http11,
+            status: Some(status),
+            fields: &[],
+            fields_incomplete: false,
+            call,
+        };
         self.watch(at.socket, |out| {
             out.response_started(at.number, &call);
             out.response_head(at.number, &head);

@@ -14,7 +14,10 @@ use crate::{
     counter::Counter,
     event::{ConnectionId, Time},
     limit,
-    protocol::Unseen,
+    protocol::{
+        Unseen,
+        http2::tests::writer::{self, Encoder},
+    },
     span::{Kind, LinkMethod, Span, Value},
 };
 
@@ -194,6 +197,44 @@ fn demo(piece: usize) -> Vec<(Time, Vec<u8>)> {
     recorder.records
 }
 
+/// The same by HTTP/2: 10 asks 20 for pages, three at a time, and 20 calls 30.
+fn demo_http2(piece: usize) -> Vec<(Time, Vec<u8>)> {
+    let mut recorder = Recorder::new();
+    let (a, b) = recorder.connect(10, 20);
+    let (near, far) = recorder.connect(20, 30);
+    let mut encoders: [Encoder; 4] = Default::default();
+    for (client, server) in [(a, b), (near, far)] {
+        recorder.carry(client, server, &[writer::PREFACE, &writer::settings(&[(3, 100)])].concat(), piece);
+        recorder.carry(server, client, &[writer::settings(&[]), writer::acknowledged()].concat(), piece);
+    }
+    for round in 0..4_u32 {
+        let streams = [1, 3, 5].map(|stream| stream + round * 6);
+        let asked: Vec<u8> =
+            streams.iter().flat_map(|stream| encoders[0].get(*stream, &format!("/a{stream}"))).collect();
+        recorder.carry(a, b, &asked, piece);
+        let stream = round * 2 + 1;
+        let call =
+            [encoders[1].call(stream, "/a.B/C"), writer::data(stream, writer::message(30), true)].concat();
+        recorder.carry(near, far, &call, piece);
+        let fields = [(":status", "200"), ("content-type", "application/grpc")];
+        let head = encoders[2].headers(stream, &fields, false);
+        let trailers = encoders[2].headers(stream, &[("grpc-status", "0")], true);
+        recorder.carry(
+            far,
+            near,
+            &[head, writer::data(stream, writer::message(9), false), trailers].concat(),
+            piece,
+        );
+        let answers: Vec<u8> =
+            streams.iter().rev().flat_map(|stream| encoders[3].status(*stream, "200", true)).collect();
+        recorder.carry(b, a, &answers, piece);
+    }
+    for socket in [a, b, near, far] {
+        recorder.end(socket, end::CLOSED);
+    }
+    recorder.records
+}
+
 /// Process and path of the parent of every span, by its own; the path tells the round.
 fn tree(spans: &[Span]) -> Vec<String> {
     let by_id: HashMap<_, _> = spans.iter().map(|span| (span.span_id, span)).collect();
@@ -245,6 +286,51 @@ fn records_of_a_conversation_become_its_tree() {
     assert_eq!(engine.connections(), 0);
     assert_eq!(engine.counters().value(Counter::Spans), 12);
     assert_eq!(engine.counters().value(Counter::WaitsExpired), 0);
+}
+
+#[test]
+fn exchanges_and_calls_of_http2_are_spans_linked_over_their_connection() {
+    for piece in [usize::MAX, 1, 7, 50] {
+        let (engine, spans) = Recorder::replay(&demo_http2(piece));
+        let named =
+            |name: &str, kind| spans.iter().filter(|span| span.name == name && span.kind == kind).count();
+        let counts = [named("GET", Kind::Client), named("GET", Kind::Server)];
+        assert_eq!((spans.len(), counts), (32, [12, 12]), "pieces of {piece}");
+        assert_eq!([named("a.B/C", Kind::Client), named("a.B/C", Kind::Server)], [4, 4]);
+        let linked = |span: &&Span| span.parent.is_some_and(|parent| parent.method == LinkMethod::Connection);
+        assert_eq!(spans.iter().filter(linked).count(), 16);
+        assert!(spans.iter().all(|span| !span.attributes.iter().any(|it| it.key == "error.type")));
+        assert_eq!(engine.counters().value(Counter::Malformed), 0);
+    }
+}
+
+#[test]
+fn a_lost_record_of_http2_makes_no_span_and_no_wrong_name() {
+    for piece in [usize::MAX, 25] {
+        let records = demo_http2(piece);
+        let text = |span: &Span, key: &str| {
+            let found = span.attributes.iter().find(|attribute| attribute.key == key);
+            found.map_or(Value::Bool(false), |attribute| attribute.value.clone())
+        };
+        let name = |span: &Span| [text(span, "url.path"), text(span, "url.full"), text(span, "rpc.method")];
+        let right = Recorder::replay(&records).1;
+        for lost in 0..records.len() {
+            let mut records = records.clone();
+            records.remove(lost);
+            let spans = Recorder::replay(&records).1;
+            assert!(spans.len() <= right.len(), "record {lost} of pieces of {piece}");
+            for span in spans {
+                let fits = |other: &&Span| {
+                    let known = |(part, whole)| part == Value::Bool(false) || part == whole;
+                    other.tgid == span.tgid && name(&span).into_iter().zip(name(other)).all(known)
+                };
+                assert!(
+                    right.iter().any(|other| fits(&other)),
+                    "record {lost} of pieces of {piece}: {span:#?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -393,8 +479,9 @@ fn records_with_any_byte_changed_harm_nothing() {
         random ^= random >> 27;
         (random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
     };
-    let right = demo(40);
-    for _ in 0..300 {
+    let right = [demo(40), demo_http2(40)];
+    for round in 0..600 {
+        let right = &right[round % 2];
         let mut records = right.clone();
         for _ in 0..1 + next(20) {
             let record = next(records.len());

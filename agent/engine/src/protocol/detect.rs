@@ -67,6 +67,23 @@ pub fn http1_response(head: &[u8]) -> Detection {
     }
 }
 
+/// Do these bytes begin the frames of an HTTP/2 server? It sends SETTINGS first (RFC 9113, 3.4), and need not
+/// wait for the client.
+pub fn http2_settings(head: &[u8]) -> Detection {
+    const PARAMETERS_MAX: u8 = 40;
+    let fits = |(index, byte): (usize, &u8)| match index {
+        2 => byte.is_multiple_of(6) && *byte <= PARAMETERS_MAX.saturating_mul(6),
+        3 => *byte == 4,
+        _ => *byte == 0,
+    };
+    let known = head.iter().take(9).enumerate().all(fits);
+    match known {
+        true if head.len() >= 9 => Detection::Yes(Spoken::Http2),
+        true => Detection::NeedMore,
+        false => Detection::No,
+    }
+}
+
 /// Origin form, absolute or authority form, asterisk form (RFC 9112, 3.2).
 fn is_target_start(byte: u8) -> bool {
     matches!(byte, b'/' | b'*' | b'[' | b'%' | b'_' | b'?') || byte.is_ascii_alphanumeric()
@@ -137,6 +154,21 @@ mod tests {
     #[test]
     fn the_preface_of_http2_is_its_own_answer() {
         assert_prefixes(HTTP2_PREFACE, HTTP2_PREFACE.len(), Detection::Yes(Spoken::Http2));
+    }
+
+    #[test]
+    fn the_settings_of_a_server_are_known_by_their_frame_header() {
+        let frame = [0, 0, 18, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100];
+        for length in 0..frame.len() {
+            let expected = if length < 9 { Detection::NeedMore } else { Detection::Yes(Spoken::Http2) };
+            assert_eq!(http2_settings(&frame[..length]), expected);
+        }
+        // An acknowledgement, a stream, a length that cannot be.
+        for (at, value) in [(4, 1), (8, 1), (2, 7), (3, 0)] {
+            let mut frame = frame;
+            frame[at] = value;
+            assert_eq!(http2_settings(&frame), Detection::No);
+        }
     }
 
     #[test]

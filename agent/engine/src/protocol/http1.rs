@@ -27,7 +27,7 @@ use self::{
     half::{Half, State},
     head::Method,
 };
-use super::{Bytes, Ending, Gap, Number, Observer, Protocol, Side, Unseen};
+use super::{Bytes, Ending, Gap, Number, Observer, Protocol, Side, Unseen, http2::Http2};
 use crate::{
     counter::Counter,
     event::{Direction, How, Time},
@@ -65,6 +65,8 @@ pub struct Http1 {
     failure: Option<u32>,
     /// An exchange was seen.
     spoken: bool,
+    /// The connection was upgraded to HTTP/2, which gets everything from there on (RFC 7540, 3.2).
+    upgraded: Option<Box<Http2>>,
     done: bool,
 }
 
@@ -126,6 +128,7 @@ impl Http1 {
             pairs: true,
             failure: None,
             spoken: false,
+            upgraded: None,
             done: false,
         }
     }
@@ -240,6 +243,13 @@ impl Protocol for Http1 {
         if self.done {
             return;
         }
+        if self.upgraded.is_some() {
+            self.settle(out);
+        }
+        if let Some(upgraded) = &mut self.upgraded {
+            upgraded.end(direction, how, time, out);
+            return;
+        }
         let is_requests = direction == Some(self.side.requests());
         match how {
             How::Swept => self.finish(Unseen::Swept, time, out),
@@ -260,6 +270,9 @@ impl Protocol for Http1 {
 
     fn timeout(&mut self, now: Time, out: &mut dyn Observer) {
         self.settle(out);
+        if let Some(upgraded) = &mut self.upgraded {
+            return upgraded.timeout(now, out);
+        }
         while !self.done
             && let Some(deadline) = self.deadline()
             && deadline <= now
@@ -269,16 +282,25 @@ impl Protocol for Http1 {
     }
 
     fn deadline(&self) -> Option<Time> {
+        if let Some(upgraded) = &self.upgraded {
+            return upgraded.deadline();
+        }
         Some(self.responses.held.front_call()?.exit.saturating_add(limit::PAIRING_WAIT))
     }
 
     fn finish(&mut self, why: Unseen, time: Time, out: &mut dyn Observer) {
         self.cut_started(time, out);
         self.end_open(Ending::Unseen(why), time, out);
+        if let Some(upgraded) = &mut self.upgraded {
+            upgraded.finish(why, time, out);
+        }
         self.done = true;
     }
 
-    fn absorbs(&self, direction: Direction, _position: u64, length: u64) -> bool {
+    fn absorbs(&self, direction: Direction, position: u64, length: u64) -> bool {
+        if let Some(upgraded) = &self.upgraded {
+            return upgraded.absorbs(direction, position, length);
+        }
         let half = if direction == self.side.requests() { &self.requests } else { &self.responses };
         // The last byte of a body is worth a wait: its call ends the message.
         self.done || half.held.is_empty() && matches!(half.state, State::Body(body) if length < body.known())
@@ -288,15 +310,19 @@ impl Protocol for Http1 {
         self.side
     }
 
+    fn has_spoken(&self) -> bool {
+        self.spoken
+    }
+
     fn is_done(&self) -> bool {
-        self.done
+        self.done || self.upgraded.as_ref().is_some_and(|upgraded| upgraded.is_done())
     }
 }
 
-const EPIPE: u32 = 32;
+pub(super) const EPIPE: u32 = 32;
 
 /// Does a call that failed with this errno mean that the connection is lost? (Linux numbers)
-fn is_fatal(errno: u32) -> bool {
+pub(super) fn is_fatal(errno: u32) -> bool {
     const ENETDOWN: u32 = 100;
     const ENETUNREACH: u32 = 101;
     const ENETRESET: u32 = 102;

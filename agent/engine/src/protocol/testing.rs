@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Ending, Number, Observer, RequestHead, ResponseHead, Side, Unseen};
+use super::{Ending, Number, Observer, RequestHead, ResponseHead, Side, Trailers, Unseen};
 use crate::{
     connection::Connection,
     counter::{Counter, Counters},
@@ -24,12 +24,15 @@ pub(crate) struct Told {
     pub(crate) status: Option<u16>,
     pub(crate) response_body: Option<u64>,
     pub(crate) ending: Option<Ending>,
+    pub(crate) trailers: Vec<(String, String)>,
+    pub(crate) messages: Option<(Option<u64>, Option<u64>)>,
     pub(crate) started: Option<Call>,
     pub(crate) request_last: Option<Call>,
     pub(crate) response_first: Option<Call>,
     pub(crate) response_last: Option<Call>,
     head: bool,
     response_started: bool,
+    response_head: bool,
 }
 
 impl Told {
@@ -53,6 +56,7 @@ pub(crate) struct Recorder {
     pub(crate) told: BTreeMap<Number, Told>,
     pub(crate) side: Option<Side>,
     pub(crate) skips: Vec<(Direction, u64)>,
+    pub(crate) frames: Vec<(Direction, u64)>,
     pub(crate) ignored: bool,
     pub(crate) counters: Counters,
 }
@@ -99,7 +103,7 @@ impl Observer for Recorder {
 
     fn informational(&mut self, number: Number, status: u16, _call: &Call) {
         let told = self.open(number);
-        assert!(told.head && !told.response_started);
+        assert!(told.head && !told.response_started && told.response_body.is_none());
         told.informational.push(status);
     }
 
@@ -112,13 +116,27 @@ impl Observer for Recorder {
 
     fn response_head(&mut self, number: Number, head: &ResponseHead<'_>) {
         let told = self.open(number);
-        assert!(told.response_started && told.status.is_none());
+        assert!(told.response_started && !told.response_head);
+        told.response_head = true;
         told.status = head.status;
+    }
+
+    fn trailers(&mut self, number: Number, trailers: &Trailers<'_>) {
+        let told = self.open(number);
+        assert!(told.response_head && told.response_body.is_none());
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        told.trailers.extend(trailers.fields.iter().map(|field| (text(field.name), text(field.value))));
+    }
+
+    fn messages(&mut self, number: Number, request: Option<u64>, response: Option<u64>) {
+        let told = self.open(number);
+        assert!(told.messages.is_none() && told.response_body.is_none());
+        told.messages = Some((request, response));
     }
 
     fn response_ended(&mut self, number: Number, body: u64, call: &Call) {
         let told = self.open(number);
-        assert!(told.status.is_some() && told.response_body.is_none());
+        assert!(told.response_head && told.response_body.is_none());
         told.response_body = Some(body);
         told.response_last = Some(*call);
     }
@@ -137,6 +155,10 @@ impl Observer for Recorder {
 
     fn skip(&mut self, direction: Direction, position: u64) {
         self.skips.push((direction, position));
+    }
+
+    fn frames(&mut self, direction: Direction, position: u64) {
+        self.frames.push((direction, position));
     }
 
     fn ignore(&mut self) {
@@ -319,5 +341,21 @@ pub(crate) fn assert_none_invented(whole: &Recorder, part: &Recorder, context: &
         if let (Some(status), Some(expected)) = (told.status, known.status) {
             assert_eq!(status, expected, "the response of another request: {told:?} {context}");
         }
+    }
+}
+
+/// A small generator of numbers (xorshift64*), so that a failure is repeated by its seed.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+
+    pub(crate) fn one_of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        choices[self.below(choices.len() as u64) as usize]
     }
 }

@@ -6,10 +6,10 @@
 
 use std::borrow::Cow;
 
-use super::{Attribute, Kind, Span, Status, Value, client, events, names, outcome, redact, server};
+use super::{Attribute, Kind, Span, Status, Value, client, events, names, outcome, redact, rpc, server};
 use crate::{
     event::{Endpoint, Time},
-    exchange::{Details, Exchange, Head, Method, Socket, Trace, kept::Kept},
+    exchange::{Details, Exchange, Head, Method, Socket, Trace, kept::Kept, rpc::Code},
     policy::{HeaderNames, OptIn, SecretKeys, opt_in::Item},
     protocol::{Side, Version},
 };
@@ -18,7 +18,7 @@ use crate::{
 const ATTRIBUTES: usize = 16;
 /// Connections are plain ones until a TLS library is read.
 pub(super) const SCHEME: &str = "http";
-const OTHER: &str = "_OTHER";
+pub(super) const OTHER: &str = "_OTHER";
 
 /// Makes the span of an exchange that has ended.
 pub(crate) fn span(
@@ -31,29 +31,16 @@ pub(crate) fn span(
     let policy = &*exchange.policy;
     let head = exchange.head.as_ref();
     let mut list = List(Vec::with_capacity(ATTRIBUTES.saturating_add(policy.attributes.len())));
-    let error = outcome::error(exchange.side, exchange.status, exchange.ending);
-    let mut name = head.map_or(Cow::Borrowed("HTTP"), |head| method(&mut list, head));
-    if let Some(head) = head {
-        match exchange.side {
-            Side::Server => {
-                if let Some(route) = server::describe(&mut list, head, policy) {
-                    name = Cow::Owned([&*name, route].join(" "));
-                }
-            }
-            Side::Client => client::describe(&mut list, head, socket.as_deref(), policy),
+    let call = rpc::call(exchange);
+    let (name, error) = match call {
+        Some(call) => (rpc::describe(&mut list, exchange, call), rpc::error(exchange)),
+        None => {
+            let error = outcome::error(exchange.side, exchange.status, exchange.ending);
+            (http(&mut list, exchange, socket.as_deref()), error)
         }
-        list.text(names::NETWORK_PROTOCOL_VERSION, version(head.version));
-        if head.target_truncated {
-            list.add(names::TARGET_TRUNCATED, Value::Bool(true));
-        }
-        list.fields(names::HTTP_REQUEST_HEADER, &policy.headers.request, &head.headers, &policy.redact);
-    }
-    if let Some(status) = exchange.status {
-        list.add(names::HTTP_RESPONSE_STATUS_CODE, Value::Integer(i64::from(status)));
-    }
-    if let Some(details) = exchange.details.as_deref() {
-        list.details(details);
-        list.fields(names::HTTP_RESPONSE_HEADER, &policy.headers.response, &details.headers, &policy.redact);
+    };
+    if head.is_some_and(|head| head.fields_incomplete && head.version == Version::Http2) {
+        list.add(names::FIELDS_UNKNOWN, Value::Bool(true));
     }
     let port = socket.as_deref_mut().and_then(look_up_peer);
     if exchange.side == Side::Server {
@@ -76,6 +63,10 @@ pub(crate) fn span(
     if let Some(why) = outcome::incomplete(exchange.ending) {
         list.text(names::INCOMPLETE, why);
     }
+    // A call whose time was over was not cancelled, though its stream is reset the same way.
+    if outcome::is_cancelled(exchange.ending) && exchange.code() != Some(Code::DeadlineExceeded) {
+        list.text(names::END, "cancelled");
+    }
     if let Some(parent) = trace.parent {
         list.text(names::LINK_METHOD, parent.method.as_str());
     }
@@ -97,9 +88,43 @@ pub(crate) fn span(
         attributes: list.0,
         events: events::events(exchange, start, end),
         links: trace.follows.into_iter().collect(),
-        // The status code or the error's type says all there is to say.
-        status: if error.is_some() { Status::Error { description: None } } else { Status::Unset },
+        status: match call {
+            Some(call) => rpc::status(error.is_some(), call),
+            // The status code or the error's type says all there is to say.
+            None if error.is_some() => Status::Error { description: None },
+            None => Status::Unset,
+        },
     }
+}
+
+/// Adds what a request and its response were; returns the span's name.
+fn http(list: &mut List, exchange: &Exchange, socket: Option<&Socket>) -> Cow<'static, str> {
+    let policy = &*exchange.policy;
+    let mut name = Cow::Borrowed("HTTP");
+    if let Some(head) = &exchange.head {
+        name = method(list, head);
+        match exchange.side {
+            Side::Server => {
+                if let Some(route) = server::describe(list, head, policy) {
+                    name = Cow::Owned([&*name, route].join(" "));
+                }
+            }
+            Side::Client => client::describe(list, head, socket, policy),
+        }
+        list.text(names::NETWORK_PROTOCOL_VERSION, version(head.version));
+        if head.target_truncated {
+            list.add(names::TARGET_TRUNCATED, Value::Bool(true));
+        }
+        list.fields(names::HTTP_REQUEST_HEADER, &policy.headers.request, &head.headers, &policy.redact);
+    }
+    if let Some(status) = exchange.status {
+        list.add(names::HTTP_RESPONSE_STATUS_CODE, Value::Integer(i64::from(status)));
+    }
+    if let Some(details) = exchange.details.as_deref() {
+        list.details(details);
+        list.fields(names::HTTP_RESPONSE_HEADER, &policy.headers.response, &details.headers, &policy.redact);
+    }
+    name
 }
 
 /// The attributes of a span that is being made.
@@ -114,7 +139,7 @@ impl List {
         self.add(key, Value::String(value.into()));
     }
 
-    fn number(&mut self, key: &'static str, value: u64) {
+    pub(super) fn number(&mut self, key: &'static str, value: u64) {
         self.add(key, Value::Integer(i64::try_from(value).unwrap_or(i64::MAX)));
     }
 
@@ -126,7 +151,7 @@ impl List {
     }
 
     /// Header fields that were asked for: all values of a name in one array.
-    fn fields(&mut self, prefix: &str, names: &HeaderNames, kept: &Kept, keys: &SecretKeys) {
+    pub(super) fn fields(&mut self, prefix: &str, names: &HeaderNames, kept: &Kept, keys: &SecretKeys) {
         if kept.is_empty() {
             return;
         }
@@ -227,7 +252,7 @@ fn look_up_peer(socket: &mut Socket) -> Option<u16> {
     }
 }
 
-fn version(version: Version) -> &'static str {
+pub(super) fn version(version: Version) -> &'static str {
     match version {
         Version::Http10 => "1.0",
         Version::Http11 => "1.1",

@@ -21,6 +21,8 @@ pub const NETWORK_LOCAL_PORT: &str = "network.local.port";
 pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
 pub const NETWORK_PEER_PORT: &str = "network.peer.port";
 pub const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
+/// Only of RPC: of HTTP it is the default.
+pub const NETWORK_PROTOCOL_NAME: &str = "network.protocol.name";
 pub const NETWORK_TRANSPORT: &str = "network.transport";
 pub const NETWORK_TYPE: &str = "network.type";
 pub const SERVER_ADDRESS: &str = "server.address";
@@ -31,10 +33,24 @@ pub const URL_QUERY: &str = "url.query";
 pub const URL_SCHEME: &str = "url.scheme";
 pub const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 
+pub const RPC_METHOD: &str = "rpc.method";
+pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
+pub const RPC_REQUEST_METADATA: &str = "rpc.request.metadata.";
+pub const RPC_RESPONSE_METADATA: &str = "rpc.response.metadata.";
+pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
+pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
+
 /// How the parent was found: `connection`, `header` or `reader`.
 pub const LINK_METHOD: &str = "spandrel.link.method";
 /// Why the end of the exchange is not known: see [`super::outcome`].
 pub const INCOMPLETE: &str = "spandrel.incomplete";
+/// How an exchange ended that neither succeeded nor failed: `cancelled`.
+pub const END: &str = "spandrel.end";
+/// Fields of the request are unknown: they refer to some that were sent before the agent was there.
+pub const FIELDS_UNKNOWN: &str = "spandrel.fields_unknown";
+/// Messages of a gRPC call, as seen from the span's process.
+pub const RPC_MESSAGES_SENT: &str = "spandrel.rpc.messages.sent";
+pub const RPC_MESSAGES_RECEIVED: &str = "spandrel.rpc.messages.received";
 /// The request target went on beyond what is exported.
 pub const TARGET_TRUNCATED: &str = "spandrel.target_truncated";
 

@@ -9,13 +9,20 @@
 //! | `unreachable` | ENETUNREACH, EHOSTUNREACH |
 //! | `connection_failed` | any other errno |
 //! | `connection_closed` | closed in good order before the response was complete |
+//! | `REFUSED_STREAM`, ... | HTTP/2: the name of the error code of RST_STREAM or GOAWAY (RFC 9113, 7); `_OTHER` if it has none |
+//!
+//! A client that cancels (RST_STREAM with CANCEL) did not fail: `spandrel.end` is `cancelled`. A stream above the last one
+//! of a GOAWAY without error was refused.
 //!
 //! What is no failure of the request says why its end is unknown, in `spandrel.incomplete`: `gap`,
 //! `malformed`, `agent_stopped`, `swept`, `evicted`.
 
 use std::borrow::Cow;
 
-use crate::protocol::{Ending, Side, Unseen};
+use crate::protocol::{
+    Ending, Side, Unseen,
+    http2::{CANCEL, error_name},
+};
 
 const EPIPE: u32 = 32;
 const ENETUNREACH: u32 = 101;
@@ -39,7 +46,11 @@ pub(super) fn error(side: Side, status: Option<u16>, ending: Option<Ending>) -> 
         Some(Ending::Failed(ENETUNREACH | EHOSTUNREACH)) => "unreachable",
         Some(Ending::Failed(_)) => "connection_failed",
         Some(Ending::Closed) => "connection_closed",
-        Some(Ending::Upgraded | Ending::Gap | Ending::Malformed | Ending::Unseen(_)) | None => {
+        Some(Ending::Reset { code, .. }) if !is_cancelled(ending) => error_name(code),
+        Some(
+            Ending::Reset { .. } | Ending::Upgraded | Ending::Gap | Ending::Malformed | Ending::Unseen(_),
+        )
+        | None => {
             let bad = match side {
                 Side::Client => 400,
                 Side::Server => 500,
@@ -50,10 +61,15 @@ pub(super) fn error(side: Side, status: Option<u16>, ending: Option<Ending>) -> 
     Some(Cow::Borrowed(failure))
 }
 
+/// The client wanted no answer any more.
+pub(super) fn is_cancelled(ending: Option<Ending>) -> bool {
+    matches!(ending, Some(Ending::Reset { code: CANCEL, by: Side::Client }))
+}
+
 /// The value of `spandrel.incomplete`, if the end is not known.
 pub(super) fn incomplete(ending: Option<Ending>) -> Option<&'static str> {
     match ending? {
-        Ending::Failed(_) | Ending::Closed | Ending::Upgraded => None,
+        Ending::Failed(_) | Ending::Closed | Ending::Upgraded | Ending::Reset { .. } => None,
         Ending::Gap => Some("gap"),
         Ending::Malformed => Some("malformed"),
         Ending::Unseen(Unseen::AgentStopped) => Some("agent_stopped"),

@@ -11,7 +11,7 @@ use crate::{
     event::{Call, Direction, Time},
     limit,
     protocol::{
-        Bytes, Ending, Gap, Observer, RequestHead, Unseen, Version,
+        Bytes, Ending, Gap, Observer, Protocol, RequestHead, Unseen, Version,
         detect::{self, Detection},
     },
 };
@@ -19,6 +19,10 @@ use crate::{
 impl Http1 {
     /// Takes bytes. `Some`: so many at their end have to wait.
     pub(super) fn request_bytes(&mut self, input: &Bytes<'_>, out: &mut dyn Observer) -> Option<usize> {
+        if let Some(upgraded) = &mut self.upgraded {
+            upgraded.bytes(input, out);
+            return None;
+        }
         if !self.responses.held.is_empty() {
             self.settle_responses(self.moved(&input.call), out);
         }
@@ -222,8 +226,7 @@ impl Http1 {
         }
         self.report_request(Some(line), None, &fields, false, call, out);
         self.requests.gapped = false;
-        // RFC 9110, 7.8 and 9.3.6: what follows is for the response to decide. (`Upgrade: h2c` hands the
-        // rest of both streams to HTTP/2 at this place, once that is spoken here.)
+        // RFC 9110, 7.8 and 9.3.6: what follows is for the response to decide.
         let switches = method == Method::Connect || fields.upgrade;
         match body {
             Err(head::Faulty) => self.malformed_request(call, out),
@@ -376,6 +379,9 @@ impl Http1 {
     }
 
     pub(super) fn request_gap(&mut self, gap: &Gap, out: &mut dyn Observer) {
+        if let Some(upgraded) = &mut self.upgraded {
+            return upgraded.gap(gap, out);
+        }
         let call = self.requests.gap_call(gap);
         self.requests.last = Some(call);
         let mut length = gap.length;

@@ -10,8 +10,9 @@ use crate::{
     counter::Counter,
     event::Call,
     protocol::{
-        Bytes, Ending, Gap, Observer, ResponseHead,
+        Bytes, Ending, Gap, Observer, Protocol, ResponseHead,
         detect::{self, Detection},
+        http2::Http2,
     },
 };
 
@@ -28,6 +29,10 @@ enum Pairing {
 impl Http1 {
     /// Takes bytes. `Some`: so many at their end have to wait.
     pub(super) fn response_bytes(&mut self, input: &Bytes<'_>, out: &mut dyn Observer) -> Option<usize> {
+        if let Some(upgraded) = &mut self.upgraded {
+            upgraded.bytes(input, out);
+            return None;
+        }
         let call = &input.call;
         if self.requests.candidate
             && let Some(request) = self.requests.last.filter(|request| request.exit <= call.enter)
@@ -84,6 +89,14 @@ impl Http1 {
             };
             self.responses.last = Some(*call);
             rest = rest.get(used..).unwrap_or_default();
+            if let Some(upgraded) = &mut self.upgraded {
+                let read = input.bytes.len().saturating_sub(rest.len()) as u64;
+                let position = input.position.saturating_add(read);
+                if !rest.is_empty() {
+                    upgraded.bytes(&Bytes { position, bytes: rest, call_start: false, ..*input }, out);
+                }
+                return None;
+            }
         }
         let end = input.position.saturating_add(input.bytes.len() as u64);
         self.responses.tell_skip(input.direction, end, out);
@@ -163,6 +176,22 @@ impl Http1 {
             }
             return;
         }
+        // RFC 7540, 3.2: the response to the request comes on stream 1.
+        if line.status == 101
+            && is_last
+            && self.paused
+            && let Some(number) = exchange.number
+            && fields
+                .list
+                .iter()
+                .any(|field| field.name.eq_ignore_ascii_case(b"upgrade") && is_h2c(field.value))
+        {
+            out.informational(number, line.status, call);
+            self.open.clear();
+            self.paused = false;
+            self.upgraded = Some(Box::new(Http2::upgraded(self.side, number)));
+            return;
+        }
         // The next request was sent before this response: the client does not wait.
         self.pipelines |= second.is_some_and(|start| start < first.enter);
         if let Some(number) = exchange.number {
@@ -170,7 +199,13 @@ impl Http1 {
             out.response_started(number, &first);
             out.response_head(
                 number,
-                &ResponseHead { version: line.version, status, fields: &fields.list, call: *call },
+                &ResponseHead {
+                    version: line.version,
+                    status,
+                    fields: &fields.list,
+                    fields_incomplete: fields.incomplete,
+                    call: *call,
+                },
             );
         }
         // RFC 9110, 15.2.2 and 9.3.6: from here the connection is something else.
@@ -241,6 +276,9 @@ impl Http1 {
     }
 
     pub(super) fn response_gap(&mut self, gap: &Gap, out: &mut dyn Observer) {
+        if let Some(upgraded) = &mut self.upgraded {
+            return upgraded.gap(gap, out);
+        }
         let call = self.responses.gap_call(gap);
         let mut length = gap.length;
         if let State::Body(mut body) = self.responses.state {
@@ -283,7 +321,13 @@ impl Http1 {
             out.response_started(number, &first);
             out.response_head(
                 number,
-                &ResponseHead { version: line.version, status, fields: &fields.list, call },
+                &ResponseHead {
+                    version: line.version,
+                    status,
+                    fields: &fields.list,
+                    fields_incomplete: true,
+                    call,
+                },
             );
         }
     }
@@ -325,4 +369,9 @@ impl Http1 {
     fn asked_before(&self, call: &Call) -> usize {
         self.open.iter().take_while(|exchange| exchange.start <= call.exit).count()
     }
+}
+
+/// Is this protocol HTTP/2 without TLS (RFC 7540, 3.1)?
+fn is_h2c(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|name| name.trim_ascii().eq_ignore_ascii_case(b"h2c"))
 }

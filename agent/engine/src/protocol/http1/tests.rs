@@ -8,9 +8,9 @@ use crate::{
     counter::Counter,
     event::{Call, ConnectionId, Data, Direction, How, Time},
     protocol::{
-        Ending, Number, Observer, RequestHead, ResponseHead, Side,
+        Ending, Number, Observer, RequestHead, ResponseHead, Side, Trailers,
         testing::{
-            Owned, Recorder, Step, assert_none_invented, call_at, closed, cut, events, play, request,
+            Owned, Random, Recorder, Step, assert_none_invented, call_at, closed, cut, events, play, request,
             response, role, shred,
         },
     },
@@ -376,10 +376,6 @@ fn what_is_not_http_is_ignored() {
         assert_eq!(out.counters.value(Counter::ConnectionsIgnored), 1);
         assert_exchanges(&steps, &[]);
     }
-    let steps = [request("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0")];
-    let out = run(Side::Client, &events(Side::Client, &steps));
-    assert!(out.ignored);
-    assert_eq!(out.counters.value(Counter::Http2Ignored), 1);
     let steps = [response("220 mail ESMTP\r\n"), request("EHLO x\r\n")];
     assert_exchanges(&steps, &[]);
 }
@@ -419,20 +415,4 @@ fn too_many_open_requests_are_given_up_and_counted() {
     assert_eq!(out.told.len(), 1500);
     assert!(out.told.values().all(|told| told.ending.is_some()));
     assert_eq!(out.counters.value(Counter::ExchangesEvicted), 1024);
-}
-
-/// A small generator of numbers (xorshift64*), so that a failure is repeated by its seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
-    }
-
-    fn one_of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices[self.below(choices.len() as u64) as usize]
-    }
 }

@@ -148,6 +148,9 @@ impl Observer for Nobody {
     fn informational(&mut self, _: Number, _: u16, _: &Call) {}
     fn response_started(&mut self, _: Number, _: &Call) {}
     fn response_head(&mut self, _: Number, _: &ResponseHead<'_>) {}
+    fn trailers(&mut self, _: Number, _: &Trailers<'_>) {}
+    fn messages(&mut self, _: Number, _: Option<u64>, _: Option<u64>) {}
+    fn frames(&mut self, _: Direction, _: u64) {}
     fn response_ended(&mut self, _: Number, _: u64, _: &Call) {
         self.ended += 1;
     }

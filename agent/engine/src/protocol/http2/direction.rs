@@ -1,0 +1,155 @@
+//! One direction of a connection, and what its frames mean for both.
+
+use std::collections::VecDeque;
+
+use super::{
+    block::Block,
+    fragments::Fragments,
+    half::{Frames, Item},
+    hpack::Decoder,
+    resync::Search,
+    streams::Streams,
+};
+use crate::{
+    counter::Counter,
+    event::{Call, Task},
+    protocol::{Gap, Observer, Side},
+};
+
+/// SETTINGS that wait for their acknowledgement; a peer that sends more gets none of them believed.
+const SETTINGS_MAX: usize = 32;
+/// SETTINGS_HEADER_TABLE_SIZE (RFC 9113, 6.5.2).
+const HEADER_TABLE_SIZE: u16 = 1;
+
+/// One direction.
+#[derive(Debug)]
+pub(super) struct Half {
+    pub(super) frames: Frames,
+    pub(super) decoder: Decoder,
+    /// Where its framing is lost.
+    pub(super) search: Option<Box<Search>>,
+    /// The table sizes in its SETTINGS that the other side has not acknowledged.
+    pub(super) sizes: VecDeque<Option<u32>>,
+    /// Some of them were lost.
+    pub(super) sizes_lost: bool,
+    /// Its framing was never lost.
+    pub(super) certain: bool,
+    pub(super) last: Option<Call>,
+    /// The position up to which the kernel side was told to skip.
+    pub(super) told: u64,
+    /// The kernel side was told where its frames begin.
+    pub(super) announced: bool,
+}
+
+impl Half {
+    pub(super) fn from_opening(requests: bool) -> Self {
+        Self::new(Frames::from_opening(requests), Decoder::new(), None, true)
+    }
+
+    pub(super) fn lost(search: Option<Search>) -> Self {
+        Self::new(Frames::lost(), Decoder::joined_late(), search.map(Box::new), false)
+    }
+
+    fn new(frames: Frames, decoder: Decoder, search: Option<Box<Search>>, certain: bool) -> Self {
+        Self {
+            frames,
+            decoder,
+            search,
+            sizes: VecDeque::new(),
+            sizes_lost: !certain,
+            certain,
+            last: None,
+            told: 0,
+            announced: false,
+        }
+    }
+
+    /// Looks for frames, of the client or of the server.
+    pub(super) fn search_for(&mut self, requests: bool) {
+        match &mut self.search {
+            Some(search) => search.direction_known(requests),
+            None => self.search = Some(Box::new(Search::new(Some(requests)))),
+        }
+    }
+
+    /// The call of a gap; one that was not seen is known by its time only.
+    pub(super) fn gap_call(&self, gap: &Gap) -> Call {
+        let unknown = Call { enter: gap.time, exit: gap.time, tid: 0, task: Task { tgid: 0, id: 0 } };
+        gap.call.unwrap_or(Call { enter: gap.time, exit: gap.time, ..self.last.unwrap_or(unknown) })
+    }
+}
+
+/// What came of a frame.
+pub(super) enum Verdict {
+    Fine,
+    /// An error of the connection (RFC 9113, 5.4.1).
+    Invalid,
+}
+
+/// What a frame of one direction means for both.
+#[expect(clippy::too_many_arguments, reason = "the parts of a connection, borrowed one by one")]
+pub(super) fn apply(
+    item: Item<'_>,
+    (decoder, sizes, sizes_lost): (&mut Decoder, &mut VecDeque<Option<u32>>, &mut bool),
+    other: &mut Half,
+    streams: &mut Streams,
+    block: &mut Block,
+    is_request: bool,
+    call: &Call,
+    out: &mut dyn Observer,
+) -> Verdict {
+    let by = if is_request { Side::Client } else { Side::Server };
+    let mut decode = |head: &Fragments<'_>| {
+        if head.too_long {
+            out.count(Counter::HeadTooLong, 1);
+        }
+        let decoded = block.decode(decoder, head);
+        if decoded.is_err() {
+            out.count(Counter::HeaderBlocksRefused, 1);
+        }
+        decoded
+    };
+    match item {
+        Item::Nothing | Item::Preface => {}
+        Item::Data { stream, content, lost, end } => {
+            streams.data(is_request, (stream, content, lost, end), call, out);
+        }
+        Item::Headers(head) => {
+            // RFC 9113, 8.4: a client cannot push.
+            if decode(&head).is_err() || head.promise && is_request {
+                return Verdict::Invalid;
+            }
+            if head.promise {
+                out.count(Counter::PushesIgnored, 1);
+            } else if is_request {
+                streams.request(&head, block, call, out);
+            } else {
+                streams.response(&head, block, call, out);
+            }
+        }
+        Item::Reset { stream, code } => streams.reset(by, stream, code, call, out),
+        Item::GoAway { last, code } if !is_request => streams.go_away(last, code, call.exit, out),
+        Item::GoAway { .. } => {}
+        Item::Settings(Some(payload)) if sizes.len() < SETTINGS_MAX => {
+            let (settings, _) = payload.as_chunks::<6>();
+            let size = settings.iter().rev().find_map(|[a, b, value @ ..]| {
+                (u16::from_be_bytes([*a, *b]) == HEADER_TABLE_SIZE).then_some(u32::from_be_bytes(*value))
+            });
+            sizes.push_back(size);
+        }
+        Item::Settings(_) => {
+            sizes.clear();
+            *sizes_lost = true;
+            other.decoder.forget_limit();
+        }
+        // Limits are the receiver's: those in the other direction's SETTINGS hold from here on.
+        Item::Acknowledged => match other.sizes.pop_front() {
+            _ if other.sizes_lost => decoder.forget_limit(),
+            Some(Some(size)) => decoder.set_limit(size),
+            Some(None) => {}
+            None => decoder.forget_limit(),
+        },
+        Item::Invalid | Item::Lost => return Verdict::Invalid,
+    }
+    Verdict::Fine
+}

@@ -1,0 +1,266 @@
+//! gRPC in the payload of DATA frames: how many messages there are.
+//!
+//! A message is a flag byte, a length of four bytes and that many bytes (gRPC over HTTP/2, Length-Prefixed-
+//! Message). The prefixes are read, the messages passed. A count is of whole messages, and known only as long
+//! as every prefix was seen: a gap inside of a message changes nothing, any other ends it.
+//!
+//! gRPC-Web writes its trailers as a last message, marked by the highest bit of its flags.
+
+use crate::protocol::Field;
+
+/// Longest block of gRPC-Web trailers that is kept: a status and a text.
+const TRAILERS_MAX: u32 = 8 * 1024;
+const COMPRESSED: u8 = 0x01;
+const TRAILERS: u8 = 0x80;
+
+/// What the field `content-type` says of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// No gRPC.
+    Other,
+    /// `application/grpc`, with any message format.
+    Grpc,
+    /// `application/grpc-web`: trailers are in the body.
+    Web,
+    /// `application/grpc-web-text`: the same in base64.
+    WebText,
+}
+
+impl Content {
+    /// Of a value of `content-type`: media types are told apart without regard to case (RFC 9110, 8.3.1).
+    pub(crate) fn of(value: &[u8]) -> Self {
+        const GRPC: &[u8] = b"application/grpc";
+        let Some((start, rest)) = value.split_at_checked(GRPC.len()) else { return Self::Other };
+        if !start.eq_ignore_ascii_case(GRPC) {
+            return Self::Other;
+        }
+        let end = rest.iter().position(|byte| matches!(byte, b'+' | b';' | b' ' | b'\t'));
+        match rest.get(..end.unwrap_or(rest.len())).unwrap_or_default() {
+            b"" => Self::Grpc,
+            suffix if suffix.eq_ignore_ascii_case(b"-web") => Self::Web,
+            suffix if suffix.eq_ignore_ascii_case(b"-web-text") => Self::WebText,
+            _ => Self::Other,
+        }
+    }
+
+    /// Of a header block; `None`: the field is not there, or its value is unknown.
+    pub(crate) fn of_fields(fields: &[Field<'_>]) -> Option<Self> {
+        let found = fields.iter().find(|field| field.name.eq_ignore_ascii_case(b"content-type"))?;
+        Some(Self::of(found.value))
+    }
+}
+
+/// The messages of one direction of one call.
+#[derive(Debug, Default)]
+pub(crate) struct Messages {
+    count: u64,
+    state: State,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Start,
+    /// So many bytes of a prefix.
+    Prefix([u8; 5], u8),
+    /// So many bytes are to come.
+    Message(u32),
+    /// gRPC-Web trailers, and how many of their bytes are to come.
+    Trailers(Vec<u8>, u32),
+    Lost,
+}
+
+impl Messages {
+    /// Nothing more can be known of them.
+    pub(crate) fn lose(&mut self) {
+        self.state = State::Lost;
+    }
+
+    /// How many there were, if that is known.
+    pub(crate) fn count(&self) -> Option<u64> {
+        match self.state {
+            State::Lost => None,
+            State::Start | State::Prefix(..) | State::Message(_) | State::Trailers(..) => Some(self.count),
+        }
+    }
+
+    /// So many bytes of a message are to come; lost ones among them change nothing.
+    pub(crate) fn known(&self) -> u64 {
+        match self.state {
+            State::Message(left) => u64::from(left),
+            State::Lost => u64::MAX,
+            State::Start | State::Prefix(..) | State::Trailers(..) => 0,
+        }
+    }
+
+    /// Takes bytes of the body.
+    pub(crate) fn take(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let used = match &mut self.state {
+                State::Lost => return,
+                State::Start => {
+                    self.state = State::Prefix([0; 5], 0);
+                    0
+                }
+                State::Prefix(prefix, have) => {
+                    let mut used = 0_usize;
+                    for (to, from) in prefix.iter_mut().skip(usize::from(*have)).zip(bytes) {
+                        *to = *from;
+                        *have = have.saturating_add(1);
+                        used = used.saturating_add(1);
+                    }
+                    if *have == 5 {
+                        let prefix = *prefix;
+                        self.begin(prefix);
+                    }
+                    used
+                }
+                State::Message(left) => {
+                    let used = bytes.len().min(*left as usize);
+                    *left = left.saturating_sub(used as u32);
+                    self.settle();
+                    used
+                }
+                State::Trailers(text, left) => {
+                    let used = bytes.len().min(*left as usize);
+                    text.extend_from_slice(bytes.get(..used).unwrap_or_default());
+                    *left = left.saturating_sub(used as u32);
+                    // Nothing follows them.
+                    if used == 0 {
+                        return;
+                    }
+                    used
+                }
+            };
+            bytes = bytes.get(used..).unwrap_or_default();
+        }
+    }
+
+    /// Takes a gap of the body.
+    pub(crate) fn gap(&mut self, length: u64) {
+        match &mut self.state {
+            State::Message(left) if length <= u64::from(*left) => {
+                *left = left.saturating_sub(u32::try_from(length).unwrap_or(u32::MAX));
+                self.settle();
+            }
+            State::Lost => {}
+            State::Start | State::Prefix(..) | State::Message(_) | State::Trailers(..) => {
+                if length > 0 {
+                    self.lose();
+                }
+            }
+        }
+    }
+
+    /// The text of whole gRPC-Web trailers: lines of `name: value`.
+    pub(crate) fn trailers(&self) -> Option<&[u8]> {
+        if let State::Trailers(text, 0) = &self.state { Some(text) } else { None }
+    }
+
+    fn begin(&mut self, [flags, a, b, c, d]: [u8; 5]) {
+        let length = u32::from_be_bytes([a, b, c, d]);
+        self.state = match flags & !COMPRESSED {
+            0 => State::Message(length),
+            TRAILERS if length <= TRAILERS_MAX && flags & COMPRESSED == 0 => {
+                State::Trailers(Vec::new(), length)
+            }
+            // Not what gRPC writes.
+            _ => State::Lost,
+        };
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        if matches!(self.state, State::Message(0)) {
+            self.count = self.count.saturating_add(1);
+            self.state = State::Start;
+        }
+    }
+}
+
+/// The fields of gRPC-Web trailers. Lines that are none are passed over.
+pub(crate) fn web_fields(text: &[u8]) -> impl Iterator<Item = Field<'_>> {
+    text.split(|byte| *byte == b'\n').filter_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        let (name, value) = line.split_at_checked(colon)?;
+        Some(Field { name: name.trim_ascii(), value: value.get(1..)?.trim_ascii() })
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
+mod tests {
+    use super::*;
+
+    fn message(length: u32) -> Vec<u8> {
+        let mut bytes = vec![0];
+        bytes.extend(length.to_be_bytes());
+        bytes.resize(bytes.len() + length as usize, 0xff);
+        bytes
+    }
+
+    #[test]
+    fn whole_messages_are_counted_however_they_are_cut() {
+        let body: Vec<u8> = [0, 1, 5, 300, 0].into_iter().flat_map(message).collect();
+        for piece in 1..body.len() {
+            let mut messages = Messages::default();
+            body.chunks(piece).for_each(|bytes| messages.take(bytes));
+            assert_eq!(messages.count(), Some(5), "pieces of {piece}");
+        }
+        let mut messages = Messages::default();
+        messages.take(&body[..body.len() - 6]);
+        assert_eq!(messages.count(), Some(3));
+    }
+
+    #[test]
+    fn a_gap_inside_of_a_message_changes_nothing_and_any_other_ends_the_count() {
+        let body: Vec<u8> = [20, 20].into_iter().flat_map(message).collect();
+        for start in 0..body.len() {
+            for end in start + 1..=body.len() {
+                let mut messages = Messages::default();
+                messages.take(&body[..start]);
+                messages.gap((end - start) as u64);
+                messages.take(&body[end..]);
+                let inside = (5..=25).contains(&start) && end <= 25 || start >= 30;
+                assert_eq!(messages.count(), inside.then_some(2), "{start}..{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_message_are_not_counted() {
+        let mut messages = Messages::default();
+        messages.take(b"{\"a\": 1}");
+        assert_eq!(messages.count(), None);
+    }
+
+    #[test]
+    fn trailers_in_the_body_are_kept() {
+        let mut messages = Messages::default();
+        messages.take(&message(3));
+        messages.take(b"\x80\0\0\0\x24grpc-status: 5\r\ngrpc-message:not it\r\n");
+        let fields: Vec<_> = web_fields(messages.trailers().unwrap()).collect();
+        assert_eq!(messages.count(), Some(1));
+        assert_eq!(fields[0], Field { name: b"grpc-status", value: b"5" });
+        assert_eq!(fields[1], Field { name: b"grpc-message", value: b"not it" });
+    }
+
+    #[test]
+    fn media_types_of_grpc_are_told_from_others() {
+        for (value, content) in [
+            ("application/grpc", Content::Grpc),
+            ("application/grpc+proto", Content::Grpc),
+            ("Application/gRPC+json; charset=utf-8", Content::Grpc),
+            ("application/grpc;x", Content::Grpc),
+            ("application/grpc-web", Content::Web),
+            ("application/grpc-web+proto", Content::Web),
+            ("application/grpc-web-text", Content::WebText),
+            ("application/grpc-web-text+proto", Content::WebText),
+            ("application/grpcx", Content::Other),
+            ("application/json", Content::Other),
+            ("", Content::Other),
+        ] {
+            assert_eq!(Content::of(value.as_bytes()), content, "{value}");
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! The open streams of a connection, and what is told of them.
+//!
+//! A stream is an exchange: it starts with the HEADERS of its request and ends when both of its directions
+//! have (RFC 9113, 5.1), or by RST_STREAM. Streams that a server opens (push, 8.4) are none: nobody asked.
+//!
+//! After a gap some of it is unknown, and stays so:
+//! * requests: whether an open request went on or ended, so that its response ends the exchange;
+//! * responses: whether open streams were answered or ended. One of which nothing follows for `limit::DOUBT`
+//!   once frames are read again, or for [`stream::LOST_MAX`], ended in the gap as far as anyone knows.
+
+mod stream;
+
+use std::collections::VecDeque;
+
+use smallvec::SmallVec;
+
+use self::stream::Stream;
+use super::{block::Block, fragments::Fragments, frame, grpc::Content};
+use crate::{
+    counter::Counter,
+    event::{Call, Time},
+    limit,
+    protocol::{Ending, Number, Observer, RequestHead, ResponseHead, Side, Trailers, Unseen, Version},
+};
+
+/// Streams whose response was given up before their request was recorded.
+const ORPHANS_MAX: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Streams {
+    pub(super) side: Side,
+    /// By id: they are opened in that order (RFC 9113, 5.1.1).
+    open: VecDeque<Stream>,
+    /// Numbers of exchanges of this connection that are older than its streams.
+    base: Number,
+    /// The newest stream of the client, if one was seen.
+    pub(super) highest: u32,
+    /// Every frame of the client so far was seen.
+    certain: bool,
+    /// GOAWAY of the server: streams above this one are not served, for this reason.
+    refused: Option<(u32, u32)>,
+    /// Streams whose response, or a part of it, was passed over, since their request was not seen.
+    orphans: SmallVec<[u32; 4]>,
+    /// Which ones up to this were is not remembered.
+    forgotten: u32,
+    /// It is not known where frames of the server begin.
+    server_lost: bool,
+    /// When a doubt of a stream ends, or the wait after a client gave one up.
+    pub(super) deadline: Option<Time>,
+}
+
+impl Streams {
+    pub(super) fn new(side: Side, certain: bool) -> Self {
+        Self {
+            side,
+            open: VecDeque::new(),
+            base: 0,
+            highest: 0,
+            certain,
+            refused: None,
+            orphans: SmallVec::new(),
+            forgotten: 0,
+            server_lost: !certain,
+            deadline: None,
+        }
+    }
+
+    /// The request that `Upgrade: h2c` came with is stream 1, half closed (RFC 7540, 3.2).
+    pub(super) fn upgraded(side: Side, number: Number) -> Self {
+        let mut streams = Self::new(side, true);
+        let mut stream = Stream::new(1, number);
+        stream.request.ended = true;
+        stream.content = Some(Content::Other);
+        stream.request.messages.lose();
+        stream.response.messages.lose();
+        streams.open.push_back(stream);
+        streams.highest = 1;
+        streams.base = number;
+        streams
+    }
+
+    /// Nothing was seen of any stream yet.
+    pub(super) fn are_unseen(&self) -> bool {
+        self.highest == 0
+    }
+
+    /// The request of this stream may be recorded yet: its response waits.
+    pub(super) fn expects(&self, id: u32) -> bool {
+        id % 2 == 1 && id > self.highest && (self.highest != 0 || self.certain)
+    }
+
+    /// Frames of a server for a stream that is not open. Its request may be recorded later.
+    pub(super) fn give_up(&mut self, id: u32) {
+        if id.is_multiple_of(2) || id <= self.highest || self.orphans.contains(&id) {
+            return;
+        }
+        if self.orphans.len() >= ORPHANS_MAX {
+            self.forgotten = self.forgotten.max(self.orphans.remove(0));
+        }
+        self.orphans.push(id);
+    }
+
+    pub(super) fn is_given_up(&self, id: u32) -> bool {
+        self.orphans.contains(&id)
+    }
+
+    /// A gap of this length in the content of a stream changes nothing.
+    pub(super) fn absorbs(&self, id: u32, requests: bool, length: u64) -> bool {
+        self.index(id).and_then(|index| self.open.get(index)).is_none_or(|stream| {
+            let part = if requests { &stream.request } else { &stream.response };
+            stream.content == Some(Content::Other) || length <= part.messages.known()
+        })
+    }
+
+    /// HEADERS of the client.
+    pub(super) fn request(
+        &mut self,
+        head: &Fragments<'_>,
+        block: &Block,
+        call: &Call,
+        out: &mut dyn Observer,
+    ) {
+        let id = head.stream;
+        if id <= self.highest || id.is_multiple_of(2) {
+            // Trailers, or of a stream that is over.
+            if let Some(index) = self.index(id)
+                && head.end_stream
+            {
+                self.request_ended(index, call, out);
+            }
+            return;
+        }
+        self.highest = id;
+        // Trailers of a request whose head was lost are no request.
+        if !self.certain && !block.has_pseudo && head.end_stream {
+            return;
+        }
+        self.make_room(call.exit, out);
+        let number = self.base.saturating_add(u64::from(id));
+        let mut stream = Stream::new(id, number);
+        let fields = block.fields();
+        let path = block.path();
+        out.request_started(number, self.side, head.position, &head.first);
+        out.request_head(
+            number,
+            &RequestHead {
+                version: Version::Http2,
+                method: block.method(),
+                target: path.map(|path| path.get(..limit::TARGET_MAX).unwrap_or(path)),
+                target_truncated: path.is_some_and(|path| path.len() > limit::TARGET_MAX),
+                authority: block.authority(),
+                scheme: block.scheme(),
+                fields: &fields,
+                fields_incomplete: block.incomplete,
+                call: *call,
+            },
+        );
+        stream.content = match Content::of_fields(&fields) {
+            None if !block.incomplete => Some(Content::Other),
+            content => content,
+        };
+        if matches!(stream.content, Some(Content::Other | Content::WebText)) {
+            stream.request.messages.lose();
+            stream.response.messages.lose();
+        }
+        if self.orphans.contains(&id) {
+            self.orphans.retain(|orphan| *orphan != id);
+            out.ended(number, Ending::Gap, call.exit);
+            return;
+        }
+        if let Some((_, code)) = self.refused.filter(|(last, _)| id > *last) {
+            out.ended(number, Ending::Reset { code, by: Side::Server }, call.exit);
+            return;
+        }
+        if self.server_lost || id <= self.forgotten {
+            stream.lose_response(call.exit);
+        }
+        self.open.push_back(stream);
+        self.set_deadline_of_newest();
+        if head.end_stream {
+            self.request_ended(self.open.len().saturating_sub(1), call, out);
+        }
+    }
+
+    /// HEADERS of the server.
+    pub(super) fn response(
+        &mut self,
+        head: &Fragments<'_>,
+        block: &Block,
+        call: &Call,
+        out: &mut dyn Observer,
+    ) {
+        let Some(index) = self.index(head.stream) else {
+            self.give_up(head.stream);
+            if head.stream % 2 == 1 && block.status().is_some_and(|status| status >= 200) {
+                out.count(Counter::ResponsesUnpaired, 1);
+            }
+            return;
+        };
+        let Some(stream) = self.open.get_mut(index) else { return };
+        stream.doubt = None;
+        let number = stream.number;
+        let fields = block.fields();
+        let status = block.status();
+        match status {
+            Some(status) if !stream.responding && matches!(status, 100..=199) => {
+                stream.unsure = None;
+                return out.informational(number, status, call);
+            }
+            // RFC 9113, 8.1: one final response, then trailers.
+            None if !stream.responding && !head.end_stream && block.incomplete => {
+                stream.unsure.get_or_insert(head.first);
+                return;
+            }
+            _ if !stream.responding && (block.has_pseudo || block.incomplete) => {
+                stream.responding = true;
+                out.response_started(number, &head.first);
+                out.response_head(
+                    number,
+                    &ResponseHead {
+                        version: Version::Http2,
+                        status,
+                        fields: &fields,
+                        fields_incomplete: block.incomplete,
+                        call: *call,
+                    },
+                );
+            }
+            _ => {
+                stream.head_lost(call, out);
+                out.trailers(number, &Trailers { fields: &fields, fields_incomplete: block.incomplete });
+            }
+        }
+        if head.end_stream {
+            self.response_ended(index, call, out);
+        }
+    }
+
+    /// Content of a stream.
+    pub(super) fn data(
+        &mut self,
+        requests: bool,
+        (id, content, lost, end): (u32, &[u8], u64, Option<bool>),
+        call: &Call,
+        out: &mut dyn Observer,
+    ) {
+        let Some(index) = self.index(id) else {
+            if !requests {
+                self.give_up(id);
+            }
+            return;
+        };
+        let Some(stream) = self.open.get_mut(index) else { return };
+        let part = if requests { &mut stream.request } else { &mut stream.response };
+        part.body = part.body.saturating_add(content.len() as u64).saturating_add(lost);
+        part.messages.take(content);
+        part.messages.gap(lost);
+        if !requests {
+            stream.doubt = None;
+            stream.head_lost(call, out);
+        }
+        if end == Some(true) {
+            if requests {
+                self.request_ended(index, call, out);
+            } else {
+                self.response_ended(index, call, out);
+            }
+        }
+    }
+
+    /// RST_STREAM.
+    pub(super) fn reset(
+        &mut self,
+        by: Side,
+        id: u32,
+        code: Option<u32>,
+        call: &Call,
+        out: &mut dyn Observer,
+    ) {
+        let Some(index) = self.index(id) else {
+            if by == Side::Server {
+                self.give_up(id);
+            }
+            return;
+        };
+        let Some(stream) = self.open.get_mut(index) else { return };
+        // RFC 9113, 8.1: a server may have no use for the rest of a request, nor a client for its own.
+        let harmless = match code {
+            Some(frame::NO_ERROR) | None => true,
+            Some(code) => code == frame::CANCEL && by == Side::Client,
+        };
+        match (stream.answered, code) {
+            (Some(_), _) if harmless => self.complete(index, None, out),
+            (None, Some(code)) if harmless && by == Side::Client => {
+                stream.cancelled.get_or_insert((code, *call));
+                self.set_deadline();
+            }
+            (_, Some(code)) => self.end_one(index, Ending::Reset { code, by }, call.exit, out),
+            (_, None) => self.end_one(index, Ending::Gap, call.exit, out),
+        }
+    }
+
+    /// GOAWAY of the server ends what it will not serve (RFC 9113, 6.8).
+    pub(super) fn go_away(&mut self, last: u32, code: u32, time: Time, out: &mut dyn Observer) {
+        // Such a stream may be tried again, as if it had been refused (8.7).
+        let code = if code == frame::NO_ERROR { frame::REFUSED_STREAM } else { code };
+        self.refused = Some((last, code));
+        while let Some(index) = self.open.len().checked_sub(1)
+            && self.open.get(index).is_some_and(|stream| stream.id > last)
+        {
+            self.end_one(index, Ending::Reset { code, by: Side::Server }, time, out);
+        }
+    }
+
+    /// Where frames of the client begin was lost.
+    pub(super) fn requests_lost(&mut self, out: &mut dyn Observer) {
+        self.certain = false;
+        let mut index = 0_usize;
+        while let Some(stream) = self.open.get_mut(index) {
+            if !stream.request.ended {
+                stream.request.messages.lose();
+            }
+            stream.request_lost = true;
+            if stream.answered.is_some() {
+                self.complete(index, None, out);
+            } else {
+                index = index.saturating_add(1);
+            }
+        }
+    }
+
+    /// Where frames of the server begin was lost, by this time and not before `earliest`.
+    pub(super) fn responses_lost(&mut self, earliest: Time, time: Time) {
+        self.server_lost = true;
+        for stream in self.open.iter_mut().filter(|stream| stream.answered.is_none()) {
+            // A response that was lost later came too late for a client that had given it up.
+            if stream.cancelled.is_none_or(|(_, call)| call.exit > earliest) {
+                stream.lose_response(time);
+            }
+        }
+        self.set_deadline();
+    }
+
+    /// They were found again.
+    pub(super) fn responses_found(&mut self, time: Time) {
+        self.server_lost = false;
+        for doubt in self.open.iter_mut().filter_map(|stream| stream.doubt.as_mut()) {
+            doubt.until = time.saturating_add(limit::DOUBT);
+        }
+        self.set_deadline();
+    }
+
+    /// Time passed: streams of which nothing was seen since the gap end there.
+    pub(super) fn timeout(&mut self, now: Time, out: &mut dyn Observer) {
+        if self.deadline.is_none_or(|until| until > now) {
+            return;
+        }
+        let mut index = 0_usize;
+        while let Some(stream) = self.open.get(index) {
+            match stream.due().filter(|(until, ..)| *until <= now) {
+                Some((_, ending, time)) => self.end_one(index, ending, time, out),
+                None => index = index.saturating_add(1),
+            }
+        }
+        self.set_deadline();
+    }
+
+    /// Ends all, but those that were answered.
+    pub(super) fn end(&mut self, ending: Ending, time: Time, out: &mut dyn Observer) {
+        while let Some(stream) = self.open.front() {
+            let lost = stream.request_lost || stream.doubt.is_some();
+            if stream.answered.is_some() {
+                self.complete(0, None, out);
+            } else if lost && matches!(ending, Ending::Closed | Ending::Failed(_)) {
+                // It may have ended before, in what was lost.
+                let time = stream.doubt.map_or(time, |doubt| doubt.since);
+                self.end_one(0, Ending::Gap, time, out);
+            } else if let Some((code, call)) = stream.cancelled {
+                self.end_one(0, Ending::Reset { code, by: Side::Client }, call.exit, out);
+            } else {
+                self.end_one(0, ending, time, out);
+            }
+        }
+    }
+
+    fn index(&self, id: u32) -> Option<usize> {
+        self.open.binary_search_by_key(&id, |stream| stream.id).ok()
+    }
+
+    fn set_deadline(&mut self) {
+        self.deadline = self.open.iter().filter_map(Stream::due).map(|(until, ..)| until).min();
+    }
+
+    fn set_deadline_of_newest(&mut self) {
+        let newest = self.open.back().and_then(Stream::due).map(|(until, ..)| until);
+        self.deadline = [self.deadline, newest].into_iter().flatten().min();
+    }
+
+    fn make_room(&mut self, time: Time, out: &mut dyn Observer) {
+        if self.open.len() >= limit::STREAMS_MAX {
+            out.count(Counter::ExchangesEvicted, 1);
+            self.end_one(0, Ending::Unseen(Unseen::Evicted), time, out);
+        }
+    }
+
+    fn request_ended(&mut self, index: usize, call: &Call, out: &mut dyn Observer) {
+        let Some(stream) = self.open.get_mut(index).filter(|stream| !stream.request.ended) else { return };
+        stream.request.ended = true;
+        out.request_ended(stream.number, stream.request.body, call);
+        if stream.answered.is_some() {
+            self.complete(index, Some(call), out);
+        }
+    }
+
+    fn response_ended(&mut self, index: usize, call: &Call, out: &mut dyn Observer) {
+        let Some(stream) = self.open.get_mut(index) else { return };
+        if let Some((code, given_up)) = stream.cancelled.filter(|(_, given_up)| given_up.exit < call.exit) {
+            return self.end_one(index, Ending::Reset { code, by: Side::Client }, given_up.exit, out);
+        }
+        stream.answered = Some(*call);
+        if stream.request.ended || stream.request_lost || stream.cancelled.is_some() {
+            self.complete(index, None, out);
+        }
+    }
+
+    /// A stream that was answered ends, by this call if it ended after its response.
+    fn complete(&mut self, index: usize, last: Option<&Call>, out: &mut dyn Observer) {
+        let Some(stream) = self.open.remove(index) else { return };
+        let Some(answered) = stream.answered else { return };
+        stream.tell_messages(out);
+        let last = last.copied().filter(|last| last.exit > answered.exit).unwrap_or(answered);
+        out.response_ended(stream.number, stream.response.body, &last);
+    }
+
+    fn end_one(&mut self, index: usize, ending: Ending, time: Time, out: &mut dyn Observer) {
+        let Some(stream) = self.open.remove(index) else { return };
+        stream.tell_messages(out);
+        out.ended(stream.number, ending, time);
+    }
+}

@@ -1,0 +1,102 @@
+//! The attributes of a gRPC span: OpenTelemetry's conventions for RPC 1.42 (release candidate).
+//!
+//! A span is named by its method, `package.Service/Method`, or `grpc` if that is not known, or not known to the
+//! service (`_OTHER`): whoever sends requests would choose names otherwise.
+
+use std::borrow::Cow;
+
+use super::{
+    Status, Value,
+    attributes::{List, OTHER, default_port, version},
+    names, outcome, redact, server,
+    target::{Target, host_and_port},
+};
+use crate::{
+    exchange::{Exchange, Head, Rpc},
+    protocol::{Ending, Side},
+};
+
+const SYSTEM: &str = "grpc";
+
+/// What makes the exchange a call, if it is one.
+pub(super) fn call(exchange: &Exchange) -> Option<&Rpc> {
+    exchange.rpc.as_deref().filter(|rpc| rpc.is_sure())
+}
+
+/// Adds what the call was; returns the span's name.
+pub(super) fn describe(list: &mut List, exchange: &Exchange, rpc: &Rpc) -> Cow<'static, str> {
+    list.text(names::RPC_SYSTEM_NAME, SYSTEM);
+    let mut name = Cow::Borrowed(SYSTEM);
+    if let Some(head) = &exchange.head {
+        if let Some(method) = method(head) {
+            if rpc.unrecognised {
+                list.text(names::RPC_METHOD, OTHER);
+                list.text(names::RPC_METHOD_ORIGINAL, method);
+            } else {
+                list.text(names::RPC_METHOD, method.clone());
+                name = Cow::Owned(method);
+            }
+        }
+        address(list, exchange.side, head);
+        list.text(names::NETWORK_PROTOCOL_NAME, "http");
+        list.text(names::NETWORK_PROTOCOL_VERSION, version(head.version));
+        if head.target_truncated {
+            list.add(names::TARGET_TRUNCATED, Value::Bool(true));
+        }
+        let policy = &*exchange.policy;
+        list.fields(names::RPC_REQUEST_METADATA, &policy.headers.request, &head.headers, &policy.redact);
+        if let Some(details) = exchange.details.as_deref() {
+            let kept = &details.headers;
+            list.fields(names::RPC_RESPONSE_METADATA, &policy.headers.response, kept, &policy.redact);
+        }
+    }
+    if let Some(code) = exchange.code() {
+        list.text(names::RPC_RESPONSE_STATUS_CODE, code.name());
+    }
+    let [request, response] = rpc.messages;
+    let (sent, received) = match exchange.side {
+        Side::Client => (request, response),
+        Side::Server => (response, request),
+    };
+    for (name, count) in [(names::RPC_MESSAGES_SENT, sent), (names::RPC_MESSAGES_RECEIVED, received)] {
+        if let Some(count) = count {
+            list.number(name, count);
+        }
+    }
+    name
+}
+
+/// The value of `error.type`, if the call failed: how its stream or connection failed, else its status code.
+pub(super) fn error(exchange: &Exchange) -> Option<Cow<'static, str>> {
+    let code = exchange.code();
+    let failed = match exchange.ending {
+        Some(Ending::Reset { .. } | Ending::Failed(_) | Ending::Closed) => {
+            outcome::error(exchange.side, None, exchange.ending)
+        }
+        _ => None,
+    };
+    failed.or_else(|| code.filter(|code| code.is_error(exchange.side)).map(|code| Cow::Borrowed(code.name())))
+}
+
+/// The status of a call that failed or not; `grpc-message` says more than its code.
+pub(super) fn status(error: bool, rpc: &Rpc) -> Status {
+    if error { Status::Error { description: rpc.message().map(str::to_owned) } } else { Status::Unset }
+}
+
+/// `package.Service/Method` (gRPC over HTTP/2, Path).
+fn method(head: &Head) -> Option<String> {
+    let path = Target::of(head).path?;
+    Some(redact::text(path.strip_prefix(b"/").unwrap_or(path)))
+}
+
+fn address(list: &mut List, side: Side, head: &Head) {
+    let target = Target::of(head);
+    match side {
+        Side::Server => server::address(list, head, &target),
+        Side::Client => {
+            if let Some((host, port)) = target.authority.or_else(|| head.host()).and_then(host_and_port) {
+                list.server(host, port.or_else(|| default_port(target.scheme, head)));
+            }
+        }
+    }
+}
