@@ -1,7 +1,7 @@
 //! What cannot be HTTP is dropped early: the first bytes of a connection are judged.
 //!
 //! Only what is certain is decided here: a request line starts with a token and a space (RFC 9112, 3), a
-//! response with `HTTP/`, an HTTP/2 connection with its preface (also a token and a space), a PROXY preamble
+//! response with `HTTP/`, an HTTP/2 connection with its preface (also a token and a space) or SETTINGS, a PROXY preamble
 //! with `PROXY ` or the signature of version 2. User space judges the rest.
 
 use abi::{
@@ -21,7 +21,11 @@ pub(crate) fn admits(connection: &mut Connection, direction: u8, length: u32) ->
     }
     let opening = connection.flags & flag::FROM_OPENING != 0;
     let before = connections::half(connection, direction).judged;
-    let answer = look(u64::from(length), u64::from(if opening { before } else { 0 }));
+    let answer = if starts_frame(length, opening) {
+        MESSAGE
+    } else {
+        look(u64::from(length), u64::from(if opening { before } else { 0 }))
+    };
     let after = (answer >> ANSWER_BITS) as u32;
     match answer & ANSWER {
         // An older connection is judged call by call: the rest of a line that was split is no start of one.
@@ -49,6 +53,27 @@ pub(crate) fn admits(connection: &mut Connection, direction: u8, length: u32) ->
             false
         }
     }
+}
+
+/// Does the call begin with a frame header of HTTP/2 (RFC 9113, 4.1)? A connection that is seen from its opening
+/// begins with SETTINGS, which a server need not wait with (3.4); an older one with any frame.
+#[inline(always)]
+fn starts_frame(length: u32, opening: bool) -> bool {
+    const HEADER: u32 = 9;
+    const SETTINGS: u8 = 4;
+    const CONTINUATION: u8 = 9;
+    let Ok(scratch) = output::scratch() else { return false };
+    if length < HEADER {
+        return false;
+    }
+    // SAFETY: the payload is longer than a frame header.
+    let byte = |index: usize| unsafe { (&raw const (*scratch).payload).cast::<u8>().add(index).read() };
+    let stream = byte(5) | byte(6) | byte(7) | byte(8);
+    if opening {
+        return byte(0) == 0 && byte(1) == 0 && byte(3) == SETTINGS && byte(4) == 0 && stream == 0;
+    }
+    // No more than 16,384 bytes, and the reserved bit unset.
+    byte(0) == 0 && byte(1) <= 0x40 && byte(3) <= CONTINUATION && byte(5) & 0x80 == 0
 }
 
 /// Where [`look`] stands between calls: token bytes in the low half word, line ends before them in the high one.

@@ -9,6 +9,7 @@ use crate::{
     event::Endpoint,
     exchange::{Head, Socket},
     policy::{Policy, opt_in::Item},
+    protocol::Version,
 };
 
 pub(super) fn describe(list: &mut List, head: &Head, socket: Option<&Socket>, policy: &Policy) {
@@ -37,6 +38,16 @@ pub(super) fn describe(list: &mut List, head: &Head, socket: Option<&Socket>, po
             _ => path,
         };
         list.text(names::URL_FULL, redact::url(scheme, authority, path, target.query, &policy.redact));
+    }
+    // The authority stands for an entry that was sent before the agent was there: what was asked for is known.
+    if let (None, Some(path)) = (authority, target.path)
+        && head.fields_incomplete
+        && head.version == Version::Http2
+    {
+        list.text(names::URL_PATH, redact::path(path));
+        if let Some(query) = target.query {
+            list.text(names::URL_QUERY, redact::query(query, &policy.redact));
+        }
     }
     if policy.opt_in.has(Item::Scheme) && target.path.is_some() {
         list.text(names::URL_SCHEME, redact::text(scheme).to_ascii_lowercase());

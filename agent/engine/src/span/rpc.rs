@@ -1,4 +1,4 @@
-//! The attributes of a gRPC span: OpenTelemetry's conventions for RPC 1.42 (release candidate).
+//! The attributes of a gRPC span: OpenTelemetry's conventions for RPC, a release candidate.
 //!
 //! A span is named by its method, `package.Service/Method`, or `grpc` if that is not known, or not known to the
 //! service (`_OTHER`): whoever sends requests would choose names otherwise.

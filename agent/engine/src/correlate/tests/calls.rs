@@ -265,6 +265,31 @@ fn plain_http2_is_http_and_its_resets_are_named() {
 }
 
 #[test]
+fn a_client_whose_authority_is_unknown_says_the_path() {
+    let mut world = World::new();
+    let socket = world.elsewhere();
+    let task = task(10, 10);
+    let at = world.start(socket, Side::Client, task);
+    let call = Call { enter: world.now, exit: world.now, tid: 1, task };
+    let head = RequestHead {
+        version: Version::Http2,
+        method: Some(b"GET"),
+        target: Some(b"/a?b=c"),
+        target_truncated: false,
+        authority: None,
+        scheme: Some(b"http"),
+        fields: &[],
+        fields_incomplete: true,
+        call,
+    };
+    world.watch(at.socket, |out| out.request_head(at.number, &head));
+    world.end(at, Ending::Gap);
+    let span = one(&mut world);
+    assert_eq!((text(&span, "url.path"), text(&span, "url.query")), (Some("/a"), Some("b=c")));
+    assert_eq!((text(&span, "url.full"), text(&span, "server.address")), (None, None));
+}
+
+#[test]
 fn a_response_can_say_of_a_request_that_it_was_a_call() {
     for (head, trailers) in [
         (&[GRPC][..], &[("grpc-status", "0")][..]),
