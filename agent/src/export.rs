@@ -38,8 +38,9 @@ mod queue;
 mod routes;
 mod zipkin;
 
-/// Spans that one destination may hold, queued and in flight: about 20 MB, or 0.8 s of 10,000 exchanges a second.
-const QUEUE_SPANS: usize = 16_384;
+/// Spans that one destination may hold, queued and in flight: what 10,000 exchanges a second bring while a batch waits
+/// for its second, and as many as a burst of 10,000 brings at once. About 25 MB.
+const QUEUE_SPANS: usize = 24_576;
 
 /// Spans that all destinations together may hold, however many tenants there are: more of them share this.
 const ALL_QUEUES_SPANS: usize = 4 * QUEUE_SPANS;

@@ -138,14 +138,14 @@ fn silent() -> (TcpListener, String) {
 fn what_does_not_fit_the_queue_is_counted_and_memory_does_not_grow() {
     let (_listener, destination) = silent();
     let exports = start(&destination);
-    for _ in 0..5 {
+    for _ in 0..6 {
         exports.hand_over(spans(5_000));
         let counts = counts(&exports);
         assert!(counts.queued <= QUEUE_SPANS as u64, "{counts:?}");
     }
     let counts = counts(&exports);
-    assert_eq!((counts.handed_in, counts.queued), (25_000, QUEUE_SPANS as u64));
-    assert_eq!(counts.dropped(Reason::QueueFull), 25_000 - QUEUE_SPANS as u64);
+    assert_eq!((counts.handed_in, counts.queued), (30_000, QUEUE_SPANS as u64));
+    assert_eq!(counts.dropped(Reason::QueueFull), 30_000 - QUEUE_SPANS as u64);
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn tenants_are_numbered_and_share_the_memory_of_four_queues() {
     assert_eq!((&names[0], &names[7]), (&destination, &format!("{destination} #8")));
     exports.hand_over(spans(QUEUE_SPANS as u64));
     let counts = counts(&exports);
-    assert_eq!((counts.queued, counts.dropped(Reason::QueueFull)), (8192, 8192));
+    assert_eq!((counts.queued, counts.dropped(Reason::QueueFull)), (12_288, 12_288));
 }
 
 #[test]

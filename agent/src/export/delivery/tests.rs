@@ -126,15 +126,15 @@ fn a_collector_that_comes_back_gets_all_that_fitted_the_queue() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let exports = start(&collector::destination(protocol, address));
-        exports.hand_over(spans(20_000));
+        exports.hand_over(spans(30_000));
         let before = counts(&exports);
-        assert_eq!((before.queued, before.dropped(Reason::QueueFull)), (16_384, 3_616));
+        assert_eq!((before.queued, before.dropped(Reason::QueueFull)), (24_576, 5_424));
         // The first try ends here.
         drop(listener.accept().unwrap());
         drop(listener);
         let collector = Collector::start_at(protocol, address, None);
         let after = wait_for(&exports, |counts| counts.queued == 0);
-        assert_eq!((after.accepted, after.dropped_total(), collector.spans()), (16_384, 3_616, 16_384));
+        assert_eq!((after.accepted, after.dropped_total(), collector.spans()), (24_576, 5_424, 24_576));
     }
 }
 
