@@ -1,47 +1,17 @@
 //! HTTP/2 between programs that have nothing to do with each other's implementation, or with ours.
 
-use std::{collections::HashMap, net::TcpStream, process::Command};
+use std::{collections::HashMap, process::Command};
 
 use acceptance::{
-    TempDir, free_port,
+    TempDir,
     process::{Process, output},
     span::{Kind, Span},
     spandrel::{Agent, Options, assert_accounted},
     token,
-    wait::{LONG, wait_until},
+    workload::http2::{nghttpd, nginx},
 };
 
 const REQUESTS: usize = 10_000;
-
-/// A server of files without TLS, and its port.
-fn nghttpd(directory: &TempDir) -> (Process, u16) {
-    let port = free_port();
-    let mut command = Command::new("nghttpd");
-    command.args(["--no-tls", "--htdocs"]).arg(directory.path()).arg(port.to_string());
-    let process = Process::start("nghttpd", command.env("OTEL_SERVICE_NAME", "nghttpd"));
-    wait_until("nghttpd listens", LONG, || TcpStream::connect(("127.0.0.1", port)).is_ok());
-    (process, port)
-}
-
-/// nginx that takes HTTP/2 without TLS, and its port.
-fn nginx(directory: &TempDir) -> (Process, u16) {
-    let port = free_port();
-    let path = directory.path().display();
-    let configuration = directory.write(
-        "nginx.conf",
-        &format!(
-            "daemon off; worker_processes 1; user root; pid {path}/nginx.pid; error_log stderr warn;\n\
-             events {{ worker_connections 1024; }}\n\
-             http {{ access_log off; keepalive_requests 1000000000; http2_max_concurrent_streams 256;\n\
-             server {{ listen 127.0.0.1:{port} http2; root {path}; }} }}\n"
-        ),
-    );
-    let mut command = Command::new("nginx");
-    command.args(["-e", "stderr", "-c"]).arg(configuration).env("OTEL_SERVICE_NAME", "nginx");
-    let process = Process::start("nginx", &mut command);
-    wait_until("nginx listens", LONG, || TcpStream::connect(("127.0.0.1", port)).is_ok());
-    (process, port)
-}
 
 #[test]
 fn every_stream_to_nghttpd_is_a_span_on_both_sides() {

@@ -1,5 +1,7 @@
 //! Unmodified programs: each is started on an address and is ready when the function returns.
 
+pub mod http2;
+
 use std::{
     fs::{self, Permissions},
     hash::{DefaultHasher, Hash, Hasher},
@@ -25,7 +27,8 @@ const SDK: &str = "opentelemetry-exporter-otlp-proto-http==1.45.2";
 pub struct Server {
     pub process: Process,
     pub address: Address,
-    directory: TempDir,
+    /// What it serves; gone with it.
+    pub directory: TempDir,
 }
 
 impl Server {

@@ -10,7 +10,11 @@ use acceptance::{
     recording,
     spandrel::{Options, binary},
     wait::LONG,
-    workload::{Family, Language, Proxy, Server, application, nginx, proxy, python},
+    workload::{
+        Family, Language, Proxy, Server, application,
+        http2::{self, nghttpd},
+        nginx, proxy, python,
+    },
 };
 
 /// The programs of a case, and what is sent to them.
@@ -127,6 +131,25 @@ c.recv(1);c.close();sys.stdin.read()
         let address = front.address.clone();
         with_curl(vec![front, back], &address, &urls)
     }),
+    ("http2/h2load_nghttpd", || {
+        http2_of(nghttpd, "h2load", &["-n", "12", "-c", "1", "-m", "4", "@/file", "@/none", "@/file?x=1"])
+    }),
+    ("http2/h2load_nginx", || {
+        http2_of(
+            http2::nginx,
+            "h2load",
+            &["-n", "12", "-c", "2", "-m", "3", "@/file", "@/none", "@/file?x=1"],
+        )
+    }),
+    ("http2/curl", || {
+        http2_of(
+            nghttpd,
+            "curl",
+            &["-sS", "--http2-prior-knowledge", "@/file", "@/none", "-d", "a=b", "@/file"],
+        )
+    }),
+    ("http2/curl_upgrade", || http2_of(nghttpd, "curl", &["-sS", "--http2", "@/file", "@/file?again"])),
+    ("http2/nghttp", || http2_of(nghttpd, "nghttp", &["-v", "@/file", "@/large", "@/none"])),
     ("unix/keep_alive", || {
         let server = application(Language::Python, Family::Unix, "server");
         let Address::Unix(path) = server.address.clone() else { panic!("a Unix address") };
@@ -188,11 +211,30 @@ fn with_curl(servers: Vec<Server>, address: &Address, arguments: &[&str]) -> Cas
         Some(path) => format!("http://{address}{path}"),
         None => (*argument).to_owned(),
     });
-    // The shell is known before it becomes curl.
-    let mut command = Command::new("sh");
-    command.args(["-c", "read line; exec curl -sS \"$@\"", "curl"]).args(arguments);
-    let client = Process::start("curl", &mut command);
+    let client = waiting("curl", ["-sS".to_owned()].into_iter().chain(arguments));
     Case { servers, scripts: Vec::new(), client: Some(client), traffic: Box::new(|| {}) }
+}
+
+/// A client that begins when it is sent a line. The shell is known before it becomes the client.
+fn waiting(program: &str, arguments: impl IntoIterator<Item = String>) -> Process {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("read line; exec {program} \"$@\""), program]).args(arguments);
+    Process::start(program, &mut command)
+}
+
+/// A client of HTTP/2, traced, and a server of files; `@` stands for the address.
+fn http2_of(serve: fn(&TempDir) -> (Process, u16), program: &str, arguments: &[&str]) -> Case {
+    let directory = TempDir::new();
+    directory.write("file", "ok\n");
+    directory.write("large", &"x".repeat(20_000));
+    let (server, port) = serve(&directory);
+    let arguments = arguments.iter().map(|argument| match argument.strip_prefix('@') {
+        Some(path) => format!("http://127.0.0.1:{port}{path}"),
+        None => (*argument).to_owned(),
+    });
+    let client = waiting(program, arguments);
+    let server = Server { process: server, address: Address::loopback(port), directory };
+    Case { servers: vec![server], scripts: Vec::new(), client: Some(client), traffic: Box::new(|| {}) }
 }
 
 fn record(name: &str, mut case: Case) {
@@ -211,7 +253,8 @@ fn record(name: &str, mut case: Case) {
             .arg(&path)
             .arg("--config")
             .arg(config)
-            .args(["--export", "json=/dev/null"]),
+            // The programs are ours, and so is what they say.
+            .args(["--raw", "--export", "json=/dev/null"]),
     );
     record.wait_for("spandrel: tracing", LONG * 3);
     (case.traffic)();

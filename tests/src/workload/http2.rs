@@ -1,0 +1,39 @@
+//! Servers of HTTP/2 without TLS.
+
+use std::{net::TcpStream, process::Command};
+
+use crate::{
+    TempDir, free_port,
+    process::Process,
+    wait::{LONG, wait_until},
+};
+
+/// A server of files without TLS, and its port.
+pub fn nghttpd(directory: &TempDir) -> (Process, u16) {
+    let port = free_port();
+    let mut command = Command::new("nghttpd");
+    command.args(["--no-tls", "--htdocs"]).arg(directory.path()).arg(port.to_string());
+    let process = Process::start("nghttpd", command.env("OTEL_SERVICE_NAME", "nghttpd"));
+    wait_until("nghttpd listens", LONG, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    (process, port)
+}
+
+/// nginx that takes HTTP/2 without TLS, and its port.
+pub fn nginx(directory: &TempDir) -> (Process, u16) {
+    let port = free_port();
+    let path = directory.path().display();
+    let configuration = directory.write(
+        "nginx.conf",
+        &format!(
+            "daemon off; worker_processes 1; user root; pid {path}/nginx.pid; error_log stderr warn;\n\
+             events {{ worker_connections 1024; }}\n\
+             http {{ access_log off; keepalive_requests 1000000000; http2_max_concurrent_streams 256;\n\
+             server {{ listen 127.0.0.1:{port} http2; root {path}; }} }}\n"
+        ),
+    );
+    let mut command = Command::new("nginx");
+    command.args(["-e", "stderr", "-c"]).arg(configuration).env("OTEL_SERVICE_NAME", "nginx");
+    let process = Process::start("nginx", &mut command);
+    wait_until("nginx listens", LONG, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    (process, port)
+}
