@@ -162,6 +162,13 @@ impl Config {
                 options.export.iter().map(|text| destination(text)).collect::<Result<_, _>>()?,
             ));
         }
+        // A selector with settings may have the sampler that it is for.
+        let argument = file.sampler_argument.as_ref().map(|argument| &argument.0);
+        if file.select.iter().flatten().all(|entry| entry.settings.is_none())
+            && let Some(unused) = sampler::unused(file.sampler.as_ref().map(|name| name.0), argument)
+        {
+            tracing::warn!("{unused}");
+        }
         Ok(Self::new(file, otel))
     }
 
