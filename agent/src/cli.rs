@@ -42,7 +42,8 @@ pub struct Options {
     pub config: Option<PathBuf>,
 
     /// Where spans go; may be repeated. `console`: a live tree of each trace;
-    /// `json=FILE`: OTLP/JSON lines; `otlp` or `otlp=URL`: an OpenTelemetry collector.
+    /// `json=FILE`: OTLP/JSON lines; `otlp[=URL]`, `otlp-http[=URL]`, `otlp-grpc[=URL]`: an
+    /// OpenTelemetry collector; `zipkin[=URL]`: a Zipkin.
     /// Without it: the configuration's, else `console` under `run` and `otlp` under `agent`
     #[arg(long, value_name = "NAME[=DESTINATION]")]
     pub export: Vec<String>,

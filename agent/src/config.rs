@@ -162,6 +162,13 @@ impl Config {
                 options.export.iter().map(|text| destination(text)).collect::<Result<_, _>>()?,
             ));
         }
+        // A selector with settings may have the sampler that it is for.
+        let argument = file.sampler_argument.as_ref().map(|argument| &argument.0);
+        if file.select.iter().flatten().all(|entry| entry.settings.is_none())
+            && let Some(unused) = sampler::unused(file.sampler.as_ref().map(|name| name.0), argument)
+        {
+            tracing::warn!("{unused}");
+        }
         Ok(Self::new(file, otel))
     }
 
@@ -196,11 +203,11 @@ impl Config {
 }
 
 fn destination(text: &str) -> Result<Destination, ConfigError> {
-    // Credentials of URLs are not shown.
-    let shown = |text: &str| secret::shown(text, &SecretKeys::default()).into_owned();
+    // The value may be an address with credentials: the error says of it what may be shown.
+    let name = text.split_once('=').map_or(text, |(name, _)| name);
     text.parse().map_err(|error: <Destination as FromStr>::Err| ConfigError::Export {
-        text: shown(text),
-        error: shown(&error.to_string()),
+        text: secret::shown(name, &SecretKeys::default()).into_owned(),
+        error: error.to_string(),
     })
 }
 

@@ -153,9 +153,13 @@ impl Exports {
     }
 }
 
-/// The name of a destination in logs and counts. Tenants of one backend are numbered: their headers may be secrets.
+/// The name of a destination in logs and counts. Tenants of one backend are numbered: their headers may be secrets, as
+/// may the query of an address.
 fn unused_name(destination: &Destination, others: &[Arc<Queue>]) -> String {
-    let name = destination.to_string();
+    let mut name = destination.to_string();
+    if destination.has_headers() {
+        name.truncate(name.find('?').unwrap_or(name.len()));
+    }
     let numbered = (2..).map(|number| format!("{name} #{number}"));
     let is_used = |name: &String| others.iter().any(|queue| queue.name() == name);
     std::iter::once(name.clone()).chain(numbered).find(|name| !is_used(name)).unwrap_or(name.clone())

@@ -49,7 +49,7 @@ fn render(name: &str, text: &str, place: Option<Place>, what: &str) -> String {
     let left = column.saturating_sub(WIDTH / 2 + 1);
     let left = if shown.chars().count() > WIDTH { left } else { 0 };
     let visible = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
-    let source: String = shown.chars().skip(left).take(WIDTH).map(visible).collect();
+    let source: String = masked(shown).chars().skip(left).take(WIDTH).map(visible).collect();
     // Tabs stay tabs, so that the caret stands right however wide they are.
     let padding: String = source
         .chars()
@@ -58,6 +58,19 @@ fn render(name: &str, text: &str, place: Option<Place>, what: &str) -> String {
         .map(|c| if c == '\t' { '\t' } else { ' ' })
         .collect();
     format!("{name}:{line}:{column}: {what}\n{margin} |\n{line} | {source}\n{margin} | {padding}^")
+}
+
+/// A line as it may be shown: what stands before the `@` of a URL is a secret. Nothing moves.
+fn masked(line: &str) -> String {
+    let mut parts = line.split_inclusive("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let word = part.split([' ', '\t', '"', '\'']).next().unwrap_or_default();
+        let (secret, rest) = part.split_at_checked(word.rfind('@').unwrap_or_default()).unwrap_or(("", part));
+        shown.extend(secret.chars().map(|_| '*'));
+        shown.push_str(rest);
+    }
+    shown
 }
 
 /// The place of an error, not behind the end of the text.

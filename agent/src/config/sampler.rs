@@ -39,3 +39,14 @@ pub(super) fn sampler(name: Option<SamplerName>, argument: Option<&SamplerArgume
     // Both were parsed before.
     name.and_then(|name| Sampler::parse(name.0, argument).ok()).unwrap_or_default()
 }
+
+/// Says so if an argument is for a sampler that takes none: whoever wrote it wants a ratio.
+pub(super) fn unused(name: Option<SamplerName>, argument: Option<&SamplerArgument>) -> Option<String> {
+    let name = name.map_or("parentbased_always_on", |name| name.0);
+    let unused = argument.is_some() && !name.ends_with("traceidratio");
+    unused.then(|| {
+        format!(
+            "sampler_argument has no effect, as {name} takes none: set sampler to parentbased_traceidratio"
+        )
+    })
+}

@@ -68,7 +68,7 @@ impl Encoder {
 
 impl Delivery {
     pub(super) fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let log = Log { endpoint: settings.endpoint.to_string(), state: State::Fresh };
+        let log = Log { endpoint: settings.address(), state: State::Fresh };
         let encoder = Encoder::new(settings.protocol);
         Ok(Self { transport: Transport::new(settings)?, encoder, log })
     }

@@ -4,6 +4,10 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 use engine::policy::SecretKeys;
 
+use super::{
+    Headers,
+    delivery::{Settings, SettingsError},
+};
 use crate::secret;
 
 /// Where spans go.
@@ -42,6 +46,20 @@ impl Destination {
     }
 }
 
+/// Says what is wrong with an address, whatever the environment adds to it.
+fn check(destination: &Destination) -> Result<(), SettingsError> {
+    let (headers, nothing) = (Headers::default(), |_: &str| None);
+    match destination {
+        // Without a scheme it may be one for gRPC.
+        Destination::Otlp(OtlpTarget::Address(url)) if !url.contains("://") => {
+            Settings::otlp(&OtlpTarget::Grpc(Some(url.clone())), &headers, nothing).map(drop)
+        }
+        Destination::Otlp(target) => Settings::otlp(target, &headers, nothing).map(drop),
+        Destination::Zipkin(url) => Settings::zipkin(url.as_deref(), &headers, nothing).map(drop),
+        Destination::Json(_) | Destination::Console => Ok(()),
+    }
+}
+
 /// A destination that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DestinationError {
@@ -53,6 +71,8 @@ pub enum DestinationError {
     NoFile,
     #[error("`console` takes no value, but was given `{0}`")]
     ConsoleValue(String),
+    #[error(transparent)]
+    Address(#[from] SettingsError),
 }
 
 impl FromStr for Destination {
@@ -63,19 +83,24 @@ impl FromStr for Destination {
             Some((name, value)) => (name, Some(value.to_owned()).filter(|value| !value.is_empty())),
             None => (text, None),
         };
-        match (name, value) {
-            ("otlp", None) => Ok(Self::Otlp(OtlpTarget::Environment)),
-            ("otlp", Some(url)) => Ok(Self::Otlp(OtlpTarget::Address(url))),
-            ("otlp-http", url) => Ok(Self::Otlp(OtlpTarget::Http(url))),
-            ("otlp-grpc", url) => Ok(Self::Otlp(OtlpTarget::Grpc(url))),
-            ("zipkin", url) => Ok(Self::Zipkin(url)),
-            ("json", Some(file)) => Ok(Self::Json(file.into())),
-            ("json", None) => Err(DestinationError::NoFile),
-            ("console", None) => Ok(Self::Console),
-            ("console", Some(value)) => Err(DestinationError::ConsoleValue(value)),
+        let destination = match (name, value) {
+            ("otlp", None) => Self::Otlp(OtlpTarget::Environment),
+            ("otlp", Some(url)) => Self::Otlp(OtlpTarget::Address(url)),
+            ("otlp-http", url) => Self::Otlp(OtlpTarget::Http(url)),
+            ("otlp-grpc", url) => Self::Otlp(OtlpTarget::Grpc(url)),
+            ("zipkin", url) => Self::Zipkin(url),
+            ("json", Some(file)) => Self::Json(file.into()),
+            ("json", None) => return Err(DestinationError::NoFile),
+            ("console", None) => Self::Console,
+            ("console", Some(value)) => return Err(DestinationError::ConsoleValue(value)),
             // It may be an address with a password all the same.
-            _ => Err(DestinationError::Unknown(secret::shown(text, &SecretKeys::default()).into_owned())),
-        }
+            _ => {
+                let shown = secret::shown(text, &SecretKeys::default()).into_owned();
+                return Err(DestinationError::Unknown(shown));
+            }
+        };
+        check(&destination)?;
+        Ok(destination)
     }
 }
 
@@ -117,6 +142,26 @@ mod tests {
             assert_eq!(text.parse::<Destination>().unwrap().to_string(), text);
         }
         assert_eq!("json=a=b".parse(), Ok(Destination::Json("a=b".into())));
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_used_is_refused_without_its_secrets() {
+        for (text, expected) in [
+            ("otlp=c:4318/x?key=hunter2", None),
+            ("otlp-http=c:4318?key=hunter2", Some("`c:4318` is not the address of a collector")),
+            ("otlp-grpc=ftp://c", Some("http:// or https://")),
+            ("zipkin=http://z:port?key=hunter2", Some("`http://z:port` is not the address of a Zipkin")),
+            ("otlp=http://u:hunter2@c", Some("the address of c carries credentials")),
+            ("otlp=http://u:hun/hunter2@c:4318/v1", Some("the address of c:4318 carries credentials")),
+            ("otlp=http://u:1?hunter2@c", Some("the address of c carries credentials")),
+            ("otlp=http://[::1]:4318", None),
+        ] {
+            let message = text.parse::<Destination>().err().map(|error| error.to_string());
+            assert_eq!(message.is_some(), expected.is_some(), "{text}: {message:?}");
+            if let (Some(message), Some(expected)) = (message, expected) {
+                assert!(message.contains(expected) && !message.contains("hunter2"), "{message}");
+            }
+        }
     }
 
     #[test]

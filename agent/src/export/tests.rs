@@ -263,6 +263,15 @@ fn tenants_are_numbered_and_share_the_memory_of_four_queues() {
 }
 
 #[test]
+fn the_name_of_a_destination_has_no_query() {
+    let (_listener, destination) = silent();
+    let keys = ["a", "b"].map(|key| format!("{destination}/v1/traces?key={key}").parse().unwrap());
+    let exports = Exports::start(&Routes::new(&keys), Arc::default()).unwrap();
+    let names: Vec<_> = exports.counts().map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(names, [format!("{destination}/v1/traces"), format!("{destination}/v1/traces #2")]);
+}
+
+#[test]
 #[ignore = "a measurement: run it with an optimising profile, alone"]
 fn the_memory_of_a_minute_without_a_collector() {
     let resident = || {

@@ -289,6 +289,17 @@ fn the_caret_stands_under_the_place() {
 }
 
 #[test]
+fn an_address_that_cannot_be_used_is_shown_at_its_place_without_its_password() {
+    let (report, line, column) = refused("export:\n  - json=-\n  - otlp=http://user:hunter2@c:4318  # ü\n");
+    assert_eq!((line, column), (3, 5), "{report}");
+    assert!(report.starts_with("the address of c:4318 carries credentials"), "{report}");
+    assert!(report.contains("\n3 |   - otlp=http://************@c:4318  # ü\n"), "{report}");
+    let (report, line, column) = refused("export: [console, \"otlp-http=collector:4318\"]\n");
+    assert_eq!((line, column), (1, 19), "{report}");
+    assert!(report.contains("write it like http://collector:4318"), "{report}");
+}
+
+#[test]
 fn what_is_nested_too_deep_is_refused() {
     let deep = format!("routes: {}", "[".repeat(3000));
     let (report, line, _) = refused(&deep);

@@ -97,3 +97,18 @@ fn the_exporter_can_be_the_one_of_the_standard_variable() {
 fn a_program_that_turned_its_sdk_off_is_still_traced() {
     assert_eq!(environment(&[("OTEL_SDK_DISABLED", "true")]), Config::default());
 }
+
+#[test]
+fn an_argument_without_a_ratio_sampler_is_remarked_on() {
+    let unused = |name: Option<&str>, argument: Option<&str>| {
+        let argument = argument.map(|text| text.parse().unwrap());
+        sampler::unused(name.map(|name| name.parse().unwrap()), argument.as_ref())
+    };
+    for name in [None, Some("always_on"), Some("parentbased_always_off")] {
+        assert!(unused(name, Some("0.1")).is_some_and(|text| text.contains("parentbased_traceidratio")));
+        assert_eq!(unused(name, None), None);
+    }
+    for name in ["traceidratio", "parentbased_traceidratio"] {
+        assert_eq!(unused(Some(name), Some("0.1")), None);
+    }
+}

@@ -57,7 +57,7 @@ pub enum SettingsError {
     #[error("`{url}`{from} is not the address of a {backend} ({why}): write it like {example}")]
     Endpoint { url: String, from: String, why: String, backend: &'static str, example: &'static str },
     #[error(
-        "the address of {host}{from} carries credentials, which would end up in logs: put them in {instead}"
+        "the address of {host}{from} carries credentials, which would end up in logs: put them in {instead} (an `@` that belongs to a path is written %40)"
     )]
     Credentials { host: String, from: String, instead: &'static str },
     #[error("cannot prepare TLS for {endpoint}: {why}")]
@@ -119,6 +119,15 @@ impl Settings {
             compression: Compression::None,
             tls: TlsFiles::default(),
         })
+    }
+}
+
+impl Settings {
+    /// The address of the requests as it may be shown: its query may be a key.
+    pub(super) fn address(&self) -> String {
+        let mut address = self.endpoint.to_string();
+        address.truncate(address.find('?').unwrap_or(address.len()));
+        address
     }
 }
 

@@ -15,7 +15,7 @@ use super::settings::{File, Protocol, Settings, SettingsError, TlsFiles};
 
 /// A connector builder with the TLS that the settings ask for.
 pub(super) fn connector(settings: &Settings) -> Result<HttpsConnectorBuilder<WantsSchemes>, SettingsError> {
-    let failed = |why: String| SettingsError::Tls { endpoint: settings.endpoint.to_string(), why };
+    let failed = |why: String| SettingsError::Tls { endpoint: settings.address(), why };
     let builder = ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
         .with_safe_default_protocol_versions()
         .map_err(|error| failed(error.to_string()))?;

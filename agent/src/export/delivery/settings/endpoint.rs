@@ -98,11 +98,17 @@ pub(super) fn endpoint(
 }
 
 fn parse(protocol: Protocol, completed: &str, url: &str, from: &'static str) -> Result<Uri, SettingsError> {
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = authority.split(['/', '?']).next().unwrap_or_default();
-    if let Some((_, host)) = authority.rsplit_once('@') {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    // A password may have a `/` or a `?`, so that its `@` may seem to be behind the authority.
+    if let Some((_, behind)) = rest.rsplit_once('@') {
+        let host = behind.split(['/', '?']).next().unwrap_or_default().to_owned();
         let instead = form(protocol).credentials;
-        return Err(SettingsError::Credentials { host: host.to_owned(), from: origin(from), instead });
+        return Err(SettingsError::Credentials { host, from: origin(from), instead });
+    }
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let port = authority.rsplit(']').next().and_then(|behind| behind.rsplit_once(':'));
+    if port.is_some_and(|(_, port)| port.parse::<u16>().is_err()) {
+        return Err(endpoint_error(protocol, url, from, &"its port is no number up to 65535"));
     }
     let uri: Uri =
         completed.parse().map_err(|error: uri::InvalidUri| endpoint_error(protocol, url, from, &error))?;
@@ -121,7 +127,8 @@ fn with_path(uri: Uri, path_and_query: &str) -> Result<Uri, http::Error> {
 fn endpoint_error(protocol: Protocol, url: &str, from: &'static str, why: &dyn Display) -> SettingsError {
     let Form { backend, example, .. } = form(protocol);
     SettingsError::Endpoint {
-        url: url.to_owned(),
+        // What follows may be a key.
+        url: url.split('?').next().unwrap_or_default().to_owned(),
         from: origin(from),
         why: why.to_string(),
         backend,

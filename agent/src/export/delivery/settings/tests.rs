@@ -40,6 +40,14 @@ fn the_general_address_is_a_base_and_that_for_traces_is_used_as_it_is() {
 }
 
 #[test]
+fn the_query_of_an_address_is_sent_and_not_shown() {
+    let target = OtlpTarget::Http(Some("https://c/otlp?key=hunter2".to_owned()));
+    let settings = settings(&target, &[]).unwrap();
+    assert_eq!(settings.endpoint.query(), Some("key=hunter2"));
+    assert_eq!(settings.address(), "https://c/otlp");
+}
+
+#[test]
 fn an_address_on_the_command_line_comes_before_the_environment() {
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://x"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
     let http = |url: &str| OtlpTarget::Http(Some(url.to_owned()));
