@@ -1,0 +1,13 @@
+//! What the fuzz targets share: an input is a script of steps, the steps make events, and what comes of them is
+//! held against what the engine promises.
+
+pub mod contract;
+pub mod ledger;
+pub mod memory;
+pub mod script;
+pub mod step;
+pub mod world;
+
+/// Every allocation of a target is counted.
+#[global_allocator]
+static ALLOCATOR: memory::Counting = memory::Counting;
