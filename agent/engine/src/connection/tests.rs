@@ -4,8 +4,12 @@ use super::*;
 use crate::{
     counter::Counter,
     event::{ConnectionId, Endpoint},
-    protocol::testing::{
-        MILLISECOND, Owned, Recorder, Step, closed, cut, events, feed, play, request, response, role, shred,
+    protocol::{
+        http2::tests::writer::{Encoder, PREFACE},
+        testing::{
+            MILLISECOND, Owned, Recorder, Step, closed, cut, events, feed, play, request, response, role,
+            shred,
+        },
     },
 };
 
@@ -233,5 +237,15 @@ fn a_long_request_line_of_an_older_connection_is_read_over_many_calls() {
         let out = play(Connection::new(Role::Unknown, false), &events);
         assert_eq!(out.told.len(), 1);
         assert!(out.summaries()[0].ends_with(" +0 -> 200 +5"));
+    }
+}
+
+#[test]
+fn a_call_that_failed_does_not_end_the_connection_whatever_directions_it_names() {
+    let get = [PREFACE, &Encoder::default().get(1, "/a")].concat();
+    for sent in [GET.as_bytes(), &get] {
+        let events = events(Side::Client, &[request(sent), Step::End(None, How::CallFailed(14))]);
+        let told = play(Connection::new(Role::Connected, true), &events);
+        assert_eq!(told.summaries(), ["GET /a +0 Unseen(AgentStopped)"]);
     }
 }

@@ -263,7 +263,8 @@ impl Protocol for Http1 {
                 self.responses_ended(Ending::Failed(errno), time, out);
             }
         }
-        if direction.is_none() {
+        // The connection outlives a call.
+        if direction.is_none() && !matches!(how, How::CallFailed(_)) {
             self.done = true;
         }
     }
