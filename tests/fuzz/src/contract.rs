@@ -9,7 +9,7 @@ use engine::{
     protocol::{Ending, Number, Observer, RequestHead, ResponseHead, Side, Trailers, Unseen},
 };
 
-use crate::{script::Script, step::Step, world::World};
+use crate::{AGAIN_MAX, script::Script, step::Step, world::World};
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
@@ -153,11 +153,12 @@ pub fn play(input: &[u8]) {
     contract.assert_all_ended();
 }
 
-/// What is due is done, and then not due any more.
+/// What is due is done, and then not due any more: what waited may begin another wait, which is over as well.
 fn time_out(connection: &mut Connection, now: Time, contract: &mut Contract) {
-    if connection.deadline().is_some_and(|due| due <= now) {
+    let mut again = 0;
+    while let Some(due) = connection.deadline().filter(|due| *due <= now) {
+        assert!(again < AGAIN_MAX, "due at {due}, still, after {again} time-outs at {now}");
+        again += 1;
         connection.timeout(now, contract);
-        let left = connection.deadline();
-        assert!(left.is_none_or(|due| due > now), "due at {left:?}, still, after the time-out at {now}");
     }
 }

@@ -11,8 +11,7 @@ use engine::{
     span::SpanId,
 };
 
-/// Times that one deadline may come again; the next one is looked at by the time-out itself.
-const AGAIN_MAX: u32 = 4;
+use crate::AGAIN_MAX;
 
 /// See the module.
 pub struct Ledger {
@@ -60,7 +59,11 @@ impl Ledger {
         self.now = self.now.max(now);
         let mut again = 0;
         while self.engine.poll_timeout().is_some_and(|due| due <= self.now) {
-            assert!(again < AGAIN_MAX, "due at {:?}, still, after {again} time-outs", self.engine.poll_timeout());
+            assert!(
+                again < AGAIN_MAX,
+                "due at {:?}, still, after {again} time-outs",
+                self.engine.poll_timeout()
+            );
             again += 1;
             self.engine.handle_timeout(self.now);
         }

@@ -8,6 +8,9 @@ pub mod script;
 pub mod step;
 pub mod world;
 
+/// Time-outs after which nothing may be due any more, whatever the first ones let go on.
+pub(crate) const AGAIN_MAX: u32 = 4;
+
 /// Every allocation of a target is counted.
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;

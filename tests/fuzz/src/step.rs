@@ -20,16 +20,52 @@ pub struct Place {
 /// See the module.
 #[derive(Clone, Debug)]
 pub enum Step<'a> {
-    Open { place: Place, accepted: bool, role_known: bool, from_opening: bool, sequence: bool, again: bool },
-    Data { place: Place, bytes: &'a [u8] },
+    Open {
+        place: Place,
+        accepted: bool,
+        role_known: bool,
+        from_opening: bool,
+        sequence: bool,
+        again: bool,
+    },
+    Data {
+        place: Place,
+        bytes: &'a [u8],
+    },
     /// A frame of HTTP/2 with the length that it has.
-    Frame { place: Place, kind: u8, flags: u8, stream: u8, payload: &'a [u8] },
-    Gap { place: Place, length: u32 },
+    Frame {
+        place: Place,
+        kind: u8,
+        flags: u8,
+        stream: u8,
+        payload: &'a [u8],
+    },
+    Gap {
+        place: Place,
+        length: u32,
+    },
     /// Bytes and a gap at another position than the next one.
-    Elsewhere { place: Place, offset: i16, ambiguous: bool, gap: u16, bytes: &'a [u8] },
-    End { place: Place, whole: bool, how: u8, error: u8, offset: i8 },
-    Wait { quarters: u16 },
-    Process { place: Place, what: u8 },
+    Elsewhere {
+        place: Place,
+        offset: i16,
+        ambiguous: bool,
+        gap: u16,
+        bytes: &'a [u8],
+    },
+    End {
+        place: Place,
+        whole: bool,
+        how: u8,
+        error: u8,
+        offset: i8,
+    },
+    Wait {
+        quarters: u16,
+    },
+    Process {
+        place: Place,
+        what: u8,
+    },
 }
 
 impl<'a> Step<'a> {

@@ -120,13 +120,7 @@ impl World {
         self.index(place)
     }
 
-    fn move_bytes(
-        &mut self,
-        place: Place,
-        bytes: &[u8],
-        gap: u64,
-        tell: &mut dyn FnMut(&Event<'_>, Time),
-    ) {
+    fn move_bytes(&mut self, place: Place, bytes: &[u8], gap: u64, tell: &mut dyn FnMut(&Event<'_>, Time)) {
         let index = self.begin(place);
         self.move_at(index, place, bytes, gap, tell);
         if place.both && !self.single {
@@ -172,8 +166,11 @@ impl World {
         let client = address(40_000 + 16 * pair + generation % 16);
         let server = address(80 + pair);
         let numbers = (u32::from(generation) * 16 + u32::from(pair), u32::MAX - u32::from(pair));
-        let (local, remote, numbers) =
-            if index.is_multiple_of(2) { (client, server, numbers) } else { (server, client, (numbers.1, numbers.0)) };
+        let (local, remote, numbers) = if index.is_multiple_of(2) {
+            (client, server, numbers)
+        } else {
+            (server, client, (numbers.1, numbers.0))
+        };
         Open {
             time: self.now,
             conn: self.id(index),
@@ -216,4 +213,3 @@ fn process(tgid: u32, time: Time) -> Process {
         inner_tgid: tgid,
     }
 }
-

@@ -159,7 +159,8 @@ fn from_blocks(name: &str, text: &str, out: &Path) {
             let place = Place::new(connection, Received);
             let (role_known, from_opening, sequence) = (true, true, true);
             let accepted = connection == 1;
-            Step::Open { place, accepted, role_known, from_opening, sequence, again: false }.write(&mut engine);
+            Step::Open { place, accepted, role_known, from_opening, sequence, again: false }
+                .write(&mut engine);
         }
         frames(Place { both: true, ..Place::new(0, Sent) }, requests, responses, &mut engine);
         seed(out, "engine", &format!("http2-{name}"), &engine);

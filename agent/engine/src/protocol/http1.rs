@@ -197,6 +197,8 @@ impl Http1 {
             (other, _) => other,
         };
         self.end_open(ending, time, out);
+        // A head that broke off belongs to none of the requests that may still be sent.
+        self.responses.lose(false);
     }
 }
 
