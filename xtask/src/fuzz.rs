@@ -3,7 +3,10 @@
 //! libFuzzer, with coverage that the default rustc counts: no nightly. No address sanitizer: the engine forbids
 //! `unsafe`, and memory is bounded by the targets themselves, to the byte.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -25,6 +28,9 @@ const TIMEOUT_SECONDS: u32 = 10;
 const MEMORY_MB: u32 = 512;
 /// Longest input: some messages, each cut and late in some way.
 const INPUT_MAX: u32 = 8192;
+
+/// What is shown of a failure: its message and where it was.
+const FAILURE_LINES: usize = 40;
 
 /// A program of tests/fuzz.
 #[derive(Clone, Copy, Debug)]
@@ -107,15 +113,29 @@ impl Fuzz {
         program
             .args([effort, format!("-timeout={TIMEOUT_SECONDS}"), format!("-rss_limit_mb={MEMORY_MB}")])
             .args([format!("-max_len={INPUT_MAX}"), format!("-artifact_prefix={}/{name}-", failed.display())])
-            // Only the end and what failed are worth reading.
             .args(["-print_final_stats=1", "-verbosity=0"])
             .arg(&corpus)
             .arg(self.folder.join("seeds").join(name));
-        if exec::status(&mut program)?.success() {
+        // libFuzzer talks much; what matters is how much was run, or what failed.
+        let log = self.folder.join(format!("{name}.log"));
+        let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let status = exec::status(program.stderr(file))?;
+        let text = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+        let text = String::from_utf8_lossy(&text);
+        let stat = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map_or("?", str::trim);
+        if status.success() {
+            let (inputs, rate) =
+                (stat("stat::number_of_executed_units:"), stat("stat::average_exec_per_sec:"));
+            println!("{name}: {inputs} inputs, {rate} a second, {} MB at most", stat("stat::peak_rss_mb:"));
             return Ok(());
         }
+        let failure = |line: &&str| line.contains("panicked at") || line.contains("ERROR: libFuzzer");
+        for line in text.lines().skip_while(|line| !failure(line)).take(FAILURE_LINES) {
+            eprintln!("{line}");
+        }
         bail!(
-            "{name} failed; run {} FILE with the file that it wrote to {}, and make a test of it",
+            "{name} failed, see {}; run {} with the file that it wrote to {}, and make a test of it",
+            log.display(),
             self.programs.join(name).display(),
             failed.display()
         )
