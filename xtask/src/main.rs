@@ -7,6 +7,7 @@
 
 mod build;
 mod exec;
+mod fuzz;
 mod packages;
 mod run;
 mod test;
@@ -31,7 +32,7 @@ Usage: cargo xtask COMMAND
 
   demo                   Five services in five languages, none instrumented, and the trace of one request.
   test [--only PART]... [--profile dev|quick|release]
-                         Every test there is. Parts: lint, unit, replay, live, backends, vm.
+                         Every test there is. Parts: lint, unit, replay, fuzz, live, backends, vm.
   build [--release | --profile dev|quick|release]
                          The BPF programs, and `spandrel` with them inside. --release makes one static
                          file, target/release/spandrel; quick is optimised, and quicker to build.
@@ -44,6 +45,9 @@ Usage: cargo xtask COMMAND
                          Runs a command as root on another kernel: 5.10, 6.1, 6.12, 7.x or all. It sees this
                          machine's files; what it writes is gone afterwards. One word is a line for the
                          shell. Without a command: the smoke part of the live tests.
+  fuzz [--target TARGET]... [--runs N | --seconds S]
+                         Hostile input for the engine, chosen by what it reaches: 60 s for each target, or so
+                         many inputs. What fails is kept in target/fuzz/failed; what reaches more, beside it.
   bench                  Costs of tracing, measured on this machine, into docs/benchmarks.md.
   capture NAME -- COMMAND [ARGUMENT]...
                          Records what the kernel side says of a command into tests/captures/NAME.records.
@@ -78,6 +82,7 @@ fn dispatch(mut arguments: Parser) -> Result<u8> {
         "lint" => none(arguments).and_then(|()| test::lint())?,
         "tidy" => none(arguments).and_then(|()| tidy::run())?,
         "demo" => none(arguments).and_then(|()| run::demo())?,
+        "fuzz" => fuzz(arguments)?,
         "bench" => none(arguments).and_then(|()| run::bench())?,
         "capture" => capture(arguments)?,
         "verifier" => verifier(arguments)?,
@@ -156,6 +161,19 @@ fn verifier(mut arguments: Parser) -> Result<()> {
         }
     }
     verifier::run(&build::all(Profile::TESTED)?, &kernels, bless)
+}
+
+fn fuzz(mut arguments: Parser) -> Result<()> {
+    let (mut targets, mut effort) = (Vec::new(), fuzz::Effort::Seconds(60));
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Arg::Long("target") => targets.push(fuzz::Target::parse(&arguments.value()?.string()?)?),
+            Arg::Long("runs") => effort = fuzz::Effort::Runs(arguments.value()?.parse()?),
+            Arg::Long("seconds") => effort = fuzz::Effort::Seconds(arguments.value()?.parse()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    fuzz::run(&targets, effort)
 }
 
 fn vm(mut arguments: Parser) -> Result<u8> {

@@ -29,6 +29,9 @@ pub(crate) const BPF_RUSTC: &[Package] =
 pub(crate) const BPF_LINKER: &[Package] =
     &[package("llvm-22-dev"), package("libzstd-dev"), package("zlib1g-dev"), unless("g++", &["g++"])];
 
+/// To build libFuzzer.
+pub(crate) const FUZZ: &[Package] = &[unless("g++", &["c++", "g++"])];
+
 /// To lint the BPF programs.
 pub(crate) const BPF_CLIPPY: &[Package] = &[package("rust-web-clippy")];
 

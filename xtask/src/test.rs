@@ -13,7 +13,9 @@ use anyhow::{Context, Result, bail, ensure};
 use self::count::Count;
 use crate::{
     build::{self, Profile},
-    exec, packages, tidy,
+    exec,
+    fuzz::{Effort, Fuzz, Target},
+    packages, tidy,
     toolchain::{self, Bpf},
     verifier, vm,
 };
@@ -30,6 +32,8 @@ pub(crate) enum Part {
     Unit,
     /// Recorded bytes to spans.
     Replay,
+    /// Hostile input for the engine.
+    Fuzz,
     /// Real probes, real programs; root.
     Live,
     /// Spans read back from real backends; root.
@@ -39,12 +43,14 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 6] = [Self::Lint, Self::Unit, Self::Replay, Self::Live, Self::Backends, Self::Vm];
+    const ALL: [Self; 7] =
+        [Self::Lint, Self::Unit, Self::Replay, Self::Fuzz, Self::Live, Self::Backends, Self::Vm];
 
     /// The part of this name.
     pub(crate) fn parse(name: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|part| part.name() == name);
-        found.with_context(|| format!("unknown part `{name}`: lint, unit, replay, live, backends or vm"))
+        found
+            .with_context(|| format!("unknown part `{name}`: lint, unit, replay, fuzz, live, backends or vm"))
     }
 
     fn name(self) -> &'static str {
@@ -52,6 +58,7 @@ impl Part {
             Self::Lint => "lint",
             Self::Unit => "unit",
             Self::Replay => "replay",
+            Self::Fuzz => "fuzz",
             Self::Live => "live",
             Self::Backends => "backends",
             Self::Vm => "vm",
@@ -64,7 +71,7 @@ pub(crate) fn run(only: &[Part], profile: Profile) -> Result<()> {
     let wanted = |part| only.is_empty() || only.contains(&part);
     if [Part::Live, Part::Backends, Part::Vm].into_iter().any(wanted) {
         packages::need_root(
-            "the live tests load BPF programs (`--only lint --only unit --only replay` do not)",
+            "the live tests load BPF programs (`--only lint --only unit --only replay --only fuzz` do not)",
         )?;
         packages::ensure(packages::DEMO, "the languages and servers of the demo and the tests")?;
         packages::ensure(packages::TESTS, "the other programs that the tests use")?;
@@ -78,6 +85,9 @@ pub(crate) fn run(only: &[Part], profile: Profile) -> Result<()> {
     }
     if wanted(Part::Unit) {
         report.tests("unit tests", unit);
+    }
+    if wanted(Part::Fuzz) {
+        fuzz_into(&mut report);
     }
     if [Part::Replay, Part::Live, Part::Backends, Part::Vm].into_iter().any(wanted) {
         match build::all(profile) {
@@ -101,6 +111,19 @@ fn lint_into(report: &mut Report) {
     report.check("clippy", clippy_host);
     report.check("clippy for BPF", clippy_bpf);
     report.check("tidy", tidy::run);
+}
+
+/// Each target counts as one test: a short run, from what the runs before it found.
+fn fuzz_into(report: &mut Report) {
+    const EFFORT: Effort = Effort::Seconds(20);
+    match Fuzz::build() {
+        Ok(fuzz) => {
+            for target in Target::ALL {
+                report.check(&format!("fuzz target {}", target.0), || fuzz.run(target, EFFORT));
+            }
+        }
+        Err(error) => report.failed("fuzz", &error),
+    }
 }
 
 fn clippy_host() -> Result<()> {

@@ -4,8 +4,13 @@ use super::*;
 use crate::{
     counter::Counter,
     event::{ConnectionId, Endpoint},
-    protocol::testing::{
-        MILLISECOND, Owned, Recorder, Step, closed, cut, events, feed, play, request, response, role, shred,
+    protocol::{
+        Ending,
+        http2::tests::writer::{Encoder, PREFACE},
+        testing::{
+            MILLISECOND, Owned, Recorder, Step, closed, cut, events, feed, play, request, response, role,
+            shred,
+        },
     },
 };
 
@@ -233,5 +238,34 @@ fn a_long_request_line_of_an_older_connection_is_read_over_many_calls() {
         let out = play(Connection::new(Role::Unknown, false), &events);
         assert_eq!(out.told.len(), 1);
         assert!(out.summaries()[0].ends_with(" +0 -> 200 +5"));
+    }
+}
+
+#[test]
+fn a_call_that_failed_does_not_end_the_connection_whatever_directions_it_names() {
+    let get = [PREFACE, &Encoder::default().get(1, "/a")].concat();
+    for sent in [GET.as_bytes(), &get] {
+        let events = events(Side::Client, &[request(sent), Step::End(None, How::CallFailed(14))]);
+        let told = play(Connection::new(Role::Connected, true), &events);
+        assert_eq!(told.summaries(), ["GET /a +0 Unseen(AgentStopped)"]);
+    }
+}
+
+#[test]
+fn half_a_response_head_before_an_end_is_no_answer_to_a_later_request() {
+    let cut = "HTTP/1.1 200 OK\r\nServ";
+    let late = "er: x\r\nContent-Length: 0\r\n\r\n";
+    let steps = [
+        request(GET),
+        response(cut),
+        Step::End(Some(false), How::Eof),
+        request(GET),
+        response(late),
+        closed(),
+    ];
+    for steps in [&steps[..], &steps[1..]] {
+        let told = play(Connection::new(Role::Connected, true), &events(Side::Client, steps));
+        assert!(told.told.values().all(|told| told.status.is_none()), "{:?}", told.summaries());
+        assert!(told.told.values().all(|told| told.ending == Some(Ending::Closed)), "{:?}", told.summaries());
     }
 }

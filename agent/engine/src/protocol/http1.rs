@@ -197,6 +197,8 @@ impl Http1 {
             (other, _) => other,
         };
         self.end_open(ending, time, out);
+        // A head that broke off belongs to none of the requests that may still be sent.
+        self.responses.lose(false);
     }
 }
 
@@ -263,7 +265,8 @@ impl Protocol for Http1 {
                 self.responses_ended(Ending::Failed(errno), time, out);
             }
         }
-        if direction.is_none() {
+        // The connection outlives a call.
+        if direction.is_none() && !matches!(how, How::CallFailed(_)) {
             self.done = true;
         }
     }

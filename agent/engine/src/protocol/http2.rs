@@ -366,7 +366,8 @@ impl Protocol for Http2 {
                 self.responses_ended(Ending::Failed(errno), time, out);
             }
         }
-        if direction.is_none() {
+        // The connection outlives a call.
+        if direction.is_none() && !matches!(how, How::CallFailed(_)) {
             self.done = true;
         }
     }

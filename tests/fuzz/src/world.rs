@@ -1,0 +1,215 @@
+//! World: makes the events of steps, as a kernel side would see them.
+//!
+//! Four connections, both ends of each on this host, make a chain of five processes: what comes in at one process
+//! can go out at it again.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use engine::event::{
+    Call, ConnectionId, Data, End, Endpoint, Event, Exec, How, Open, Process, Role, Task, Time,
+};
+
+use crate::step::{Place, Step};
+
+const QUARTER: Time = 250_000;
+const CONNECTIONS: usize = 8;
+const HEADER: usize = 9;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Socket {
+    /// The position that is next, received and sent.
+    next: [u64; 2],
+    generation: u16,
+}
+
+#[derive(Debug)]
+pub struct World {
+    now: Time,
+    sockets: [Socket; CONNECTIONS],
+    /// All steps happen on the first connection.
+    single: bool,
+}
+
+impl World {
+    pub fn new(single: bool) -> Self {
+        Self { now: 1_000_000_000, sockets: Default::default(), single }
+    }
+
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Tells what a step comes to; at most two events.
+    pub fn step(&mut self, step: &Step<'_>, tell: &mut dyn FnMut(&Event<'_>, Time)) {
+        match *step {
+            Step::Open { place, accepted, role_known, from_opening, sequence, again } => {
+                let index = self.begin(place);
+                if again {
+                    let generation = self.sockets[index].generation.wrapping_add(1);
+                    self.sockets[index] = Socket { generation, ..Socket::default() };
+                }
+                let role = match (role_known, accepted) {
+                    (true, true) => Role::Accepted,
+                    (true, false) => Role::Connected,
+                    (false, _) => Role::Unknown,
+                };
+                tell(&Event::Open(self.open(index, role, from_opening, sequence)), self.now);
+            }
+            Step::Data { place, bytes } => self.move_bytes(place, bytes, 0, tell),
+            Step::Gap { place, length } => self.move_bytes(place, &[], length.into(), tell),
+            Step::Frame { place, kind, flags, stream, payload } => {
+                let mut frame = Vec::with_capacity(HEADER + payload.len());
+                frame.extend(&(payload.len() as u32).to_be_bytes()[1..]);
+                frame.extend([kind, flags, 0, 0, 0, stream]);
+                frame.extend(payload);
+                self.move_bytes(place, &frame, 0, tell);
+            }
+            Step::Elsewhere { place, offset, ambiguous, gap, bytes } => {
+                let index = self.begin(place);
+                let next = self.sockets[index].next[place.direction as usize];
+                let position = next.saturating_add_signed(offset.into());
+                let mut data = self.data(place, index, position, bytes, gap.into());
+                data.ambiguous = ambiguous;
+                let end = position.saturating_add(bytes.len() as u64).saturating_add(gap.into());
+                self.sockets[index].next[place.direction as usize] = next.max(end);
+                tell(&Event::Data(data), self.now);
+            }
+            Step::End { place, whole, how, error, offset } => {
+                let index = self.begin(place);
+                let how = match how % 6 {
+                    0 => How::Eof,
+                    1 => How::Shutdown,
+                    2 => How::Closed,
+                    3 => How::Failed(error.into()),
+                    4 => How::Swept,
+                    _ => How::CallFailed(error.into()),
+                };
+                let [received, sent] =
+                    self.sockets[index].next.map(|next| next.saturating_add_signed(offset.into()));
+                let direction = (!whole).then_some(place.direction);
+                let (conn, tgid) = (self.id(index), tgid(index));
+                let end = End { time: self.now, conn, tgid, direction, how, positions: (received, sent) };
+                tell(&Event::End(end), self.now);
+            }
+            Step::Wait { quarters } => self.now += QUARTER * Time::from(quarters),
+            Step::Process { place, what } => {
+                let index = self.begin(place);
+                let process = process(tgid(index), self.now);
+                let event = match what % 4 {
+                    0 => Event::Exec(Exec { process, filename: b"", arguments: b"", environment: b"" }),
+                    1 => Event::Exit(process),
+                    2 => Event::Fork(process),
+                    _ => Event::IoUring(process),
+                };
+                tell(&event, self.now);
+            }
+        }
+    }
+
+    /// The process of a connection's end.
+    pub fn tgid(&self, place: Place) -> u32 {
+        tgid(self.index(place))
+    }
+
+    fn index(&self, place: Place) -> usize {
+        if self.single { 0 } else { usize::from(place.connection) % CONNECTIONS }
+    }
+
+    fn begin(&mut self, place: Place) -> usize {
+        self.now += QUARTER * Time::from(place.delay);
+        self.index(place)
+    }
+
+    fn move_bytes(&mut self, place: Place, bytes: &[u8], gap: u64, tell: &mut dyn FnMut(&Event<'_>, Time)) {
+        let index = self.begin(place);
+        self.move_at(index, place, bytes, gap, tell);
+        if place.both && !self.single {
+            self.now += 1;
+            let direction = place.direction.opposite();
+            self.move_at(index ^ 1, Place { direction, ..place }, bytes, gap, tell);
+        }
+    }
+
+    fn move_at(
+        &mut self,
+        index: usize,
+        place: Place,
+        bytes: &[u8],
+        gap: u64,
+        tell: &mut dyn FnMut(&Event<'_>, Time),
+    ) {
+        let position = self.sockets[index].next[place.direction as usize];
+        let data = self.data(place, index, position, bytes, gap);
+        self.sockets[index].next[place.direction as usize] = position + bytes.len() as u64 + gap;
+        tell(&Event::Data(data), self.now);
+    }
+
+    fn data<'a>(&self, place: Place, index: usize, position: u64, bytes: &'a [u8], gap: u64) -> Data<'a> {
+        let tgid = tgid(index);
+        let tid = tgid * 10 + u32::from(place.thread);
+        let enter = self.now.saturating_sub(1000);
+        Data {
+            conn: self.id(index),
+            call: Call { enter, exit: self.now, tid, task: Task { tgid, id: tid.into() } },
+            direction: place.direction,
+            position,
+            bytes,
+            gap,
+            call_start: true,
+            ambiguous: false,
+        }
+    }
+
+    fn open(&self, index: usize, role: Role, from_opening: bool, sequence: bool) -> Open {
+        let pair = index as u16 / 2;
+        let generation = self.sockets[index].generation;
+        let client = address(40_000 + 16 * pair + generation % 16);
+        let server = address(80 + pair);
+        let numbers = (u32::from(generation) * 16 + u32::from(pair), u32::MAX - u32::from(pair));
+        let (local, remote, numbers) = if index.is_multiple_of(2) {
+            (client, server, numbers)
+        } else {
+            (server, client, (numbers.1, numbers.0))
+        };
+        Open {
+            time: self.now,
+            conn: self.id(index),
+            tgid: tgid(index),
+            netns: 1,
+            role,
+            from_opening,
+            sequence: sequence.then_some(numbers),
+            local,
+            remote,
+            peer_sock: None,
+        }
+    }
+
+    fn id(&self, index: usize) -> ConnectionId {
+        ConnectionId { sock: index as u64 + 1, inode: self.sockets[index].generation.into() }
+    }
+}
+
+/// The accepting end of a connection and the connecting end of the next are of one process.
+fn tgid(index: usize) -> u32 {
+    100 + index.div_ceil(2) as u32
+}
+
+fn address(port: u16) -> Endpoint {
+    Endpoint::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+fn process(tgid: u32, time: Time) -> Process {
+    Process {
+        time,
+        tgid,
+        parent: 1,
+        uid: 0,
+        gid: 0,
+        cgroup: 1,
+        pid_namespace: 1,
+        mount_namespace: 1,
+        network_namespace: 1,
+        inner_tgid: tgid,
+    }
+}
