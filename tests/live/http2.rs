@@ -83,13 +83,14 @@ fn curl_and_nghttp_are_traced_with_their_uploads() {
     directory.write(&name, "ok\n");
     let body = directory.write("body", &"x".repeat(1 << 20));
     let (server, port) = nghttpd(&directory);
+    let (other, other_port) = nginx(&directory);
     let agent = Agent::start(&Options {
         select: vec!["{exe: curl}".to_owned(), "{exe: nghttp}".to_owned()],
-        ..Options::only([&server])
+        ..Options::only([&server, &other])
     });
-    let url = format!("http://127.0.0.1:{port}/{name}");
-    output("curl", Command::new("curl").args(["-sS", "--http2-prior-knowledge", &url]));
-    output("nghttp", Command::new("nghttp").arg("-d").arg(&body).arg(&url));
+    let url = |port| format!("http://127.0.0.1:{port}/{name}");
+    output("curl", Command::new("curl").args(["-sS", "--http2-prior-knowledge", &url(other_port)]));
+    output("nghttp", Command::new("nghttp").arg("-d").arg(&body).arg(url(port)));
     let spans = agent.finish(&name, 4).spans;
     for method in ["GET", "POST"] {
         let found: Vec<_> = spans.iter().filter(|span| span.method() == method).collect();

@@ -141,14 +141,6 @@ c.recv(1);c.close();sys.stdin.read()
             &["-n", "12", "-c", "2", "-m", "3", "@/file", "@/none", "@/file?x=1"],
         )
     }),
-    ("http2/curl", || {
-        http2_of(
-            nghttpd,
-            "curl",
-            &["-sS", "--http2-prior-knowledge", "@/file", "@/none", "-d", "a=b", "@/file"],
-        )
-    }),
-    ("http2/curl_upgrade", || http2_of(nghttpd, "curl", &["-sS", "--http2", "@/file", "@/file?again"])),
     ("http2/nghttp", || http2_of(nghttpd, "nghttp", &["-v", "@/file", "@/large", "@/none"])),
     ("unix/keep_alive", || {
         let server = application(Language::Python, Family::Unix, "server");
