@@ -1,5 +1,7 @@
 //! Unmodified programs: each is started on an address and is ready when the function returns.
 
+pub mod grpc;
+
 use std::{
     fs::{self, Permissions},
     hash::{DefaultHasher, Hash, Hasher},
