@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use super::{built, go_compiler};
+use super::{built, go_compiler, python};
 use crate::{
     free_port,
     process::{Process, output},
@@ -15,11 +15,18 @@ use crate::{
     workload_file,
 };
 
+const PYTHON: &str = "grpcio==1.76.0";
+const NODE: &str = "@grpc/grpc-js@1.14.7";
+
 /// An implementation of gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
+    /// grpcio, gRPC's C core.
+    Python,
     /// grpc-go.
     Go,
+    /// @grpc/grpc-js.
+    Node,
 }
 
 /// A server that listens, and a client that has not called it yet.
@@ -60,9 +67,36 @@ impl Pair {
 impl Peer {
     fn command(self) -> Command {
         match self {
+            Self::Python => {
+                let mut command = Command::new(python());
+                command.arg(workload_file("grpc/peer.py")).env("PYTHONPATH", from_pypi());
+                command
+            }
             Self::Go => Command::new(from_module()),
+            Self::Node => {
+                let mut command = Command::new("node");
+                command.arg(workload_file("grpc/peer.js")).env("NODE_PATH", from_npm());
+                command
+            }
         }
     }
+}
+
+fn from_pypi() -> PathBuf {
+    built(PYTHON.as_bytes(), |directory| {
+        let mut pip = Command::new(python());
+        pip.args(["-m", "pip", "install", "--quiet", "--root-user-action=ignore", "--only-binary=:all:"]);
+        output("pip install", pip.arg("--target").arg(directory).arg(PYTHON));
+    })
+}
+
+fn from_npm() -> PathBuf {
+    let directory = built(NODE.as_bytes(), |directory| {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
+        output("npm install", npm.arg(directory).arg(NODE));
+    });
+    directory.join("node_modules")
 }
 
 fn from_module() -> PathBuf {
