@@ -26,6 +26,7 @@ macro_rules! live {
 mod doctor;
 mod exact;
 mod export;
+mod grpc;
 mod harness;
 mod http2;
 mod kill;

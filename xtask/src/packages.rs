@@ -69,6 +69,8 @@ pub(crate) const TESTS: &[Package] = &[
     unless("procps", &["ps"]),
     // For the system's own python3, which the tests run.
     package("python3-pip"),
+    // For what the tests run of gRPC in Node.
+    unless("npm", &["npm"]),
 ];
 
 /// What fetches and builds the backends that the tests read spans back from.

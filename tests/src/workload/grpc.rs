@@ -1,0 +1,115 @@
+//! Programs of gRPC's implementations. Each is a server and a client of the same methods, in generic form: none
+//! needs generated code.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{built, go_compiler, python};
+use crate::{
+    free_port,
+    process::{Process, output},
+    wait::LONG,
+    workload_file,
+};
+
+const PYTHON: &str = "grpcio==1.76.0";
+const NODE: &str = "@grpc/grpc-js@1.14.7";
+
+/// An implementation of gRPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// grpcio, gRPC's C core.
+    Python,
+    /// grpc-go.
+    Go,
+    /// @grpc/grpc-js.
+    Node,
+}
+
+/// A server that listens, and a client that has not called it yet.
+pub struct Pair {
+    pub server: Process,
+    pub client: Process,
+}
+
+impl Pair {
+    /// `what` the client is to do, with the methods of `service`.
+    pub fn start(peer: Peer, service: &str, what: &str) -> Self {
+        let port = free_port().to_string();
+        let mut command = peer.command();
+        let mut server = Process::start(
+            "gRPC server",
+            command.args(["server", &port, service]).env("OTEL_SERVICE_NAME", "server"),
+        );
+        server.wait_for("listening", LONG);
+        let mut command = peer.command();
+        let mut client = Process::start(
+            "gRPC client",
+            command.args(["client", &port, service, what]).env("OTEL_SERVICE_NAME", "client"),
+        );
+        client.wait_for("ready", LONG);
+        Self { server, client }
+    }
+
+    /// Lets the client make its calls; what it wrote. It checks the answers itself.
+    pub fn call(&mut self) -> String {
+        self.client.write(b"call\n");
+        let status = self.client.wait(LONG * 3);
+        let said = self.client.stdout();
+        assert!(status.success() && said.contains("done"), "{}\n{}", self.client.log(), self.server.log());
+        said
+    }
+}
+
+impl Peer {
+    fn command(self) -> Command {
+        match self {
+            Self::Python => {
+                let mut command = Command::new(python());
+                command.arg(workload_file("grpc/peer.py")).env("PYTHONPATH", from_pypi());
+                command
+            }
+            Self::Go => Command::new(from_module()),
+            Self::Node => {
+                let mut command = Command::new("node");
+                command.arg(workload_file("grpc/peer.js")).env("NODE_PATH", from_npm());
+                command
+            }
+        }
+    }
+}
+
+fn from_pypi() -> PathBuf {
+    built(PYTHON.as_bytes(), |directory| {
+        let mut pip = Command::new(python());
+        pip.args(["-m", "pip", "install", "--quiet", "--root-user-action=ignore", "--only-binary=:all:"]);
+        output("pip install", pip.arg("--target").arg(directory).arg(PYTHON));
+    })
+}
+
+fn from_npm() -> PathBuf {
+    let directory = built(NODE.as_bytes(), |directory| {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
+        output("npm install", npm.arg(directory).arg(NODE));
+    });
+    directory.join("node_modules")
+}
+
+fn from_module() -> PathBuf {
+    let source = workload_file("grpc/go");
+    let text = |name: &str| fs::read(source.join(name)).unwrap_or_else(|e| panic!("read {name}: {e}"));
+    let directory = built(&["go.mod", "go.sum", "peer.go"].map(text).concat(), |directory| {
+        build(&source, &directory.join("peer"));
+    });
+    directory.join("peer")
+}
+
+fn build(source: &Path, program: &Path) {
+    let mut go = Command::new(go_compiler());
+    go.current_dir(source).args(["build", "-buildvcs=false", "-ldflags=-s -w", "-o"]);
+    output("go build", go.arg(program));
+}
