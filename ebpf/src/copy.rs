@@ -30,8 +30,9 @@ use crate::{
 };
 
 const PIECE: u32 = limit::PIECE_MAX as u32;
-/// Vector elements walked, pieces submitted in between included. The rest of a call is a gap.
-const STEPS: usize = 96;
+/// Vector elements walked, pieces submitted in between included: as many as the kernel takes (UIO_MAXIOV, include/uapi/linux/uio.h).
+/// The rest of a call is a gap.
+const STEPS: usize = 1024;
 /// Elements of a short vector, which is read at once.
 const FEW: usize = 4;
 /// Offset of the vector in `struct user_msghdr` (include/linux/socket.h).
