@@ -14,6 +14,7 @@ pub mod event;
 mod exchange;
 mod id;
 pub mod limit;
+pub mod percent;
 pub mod policy;
 pub mod protocol;
 pub mod span;

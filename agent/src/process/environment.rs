@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use engine::percent;
+
 /// Attributes taken from one process: more is a mistake or worse.
 const ATTRIBUTES_MAX: usize = 64;
 
@@ -56,18 +58,7 @@ fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(rest.next()?).to_digit(16);
-        let (high, low) = (digit()?, digit()?);
-        bytes.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
+    String::from_utf8(percent::decoded(text.as_bytes())?).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use crate::{
     event::Time,
+    percent,
     protocol::{
         Ending, Field, RequestHead, ResponseHead, Side, Trailers,
         http2::{CANCEL, grpc::Content},
@@ -270,23 +271,14 @@ fn timeout(text: &[u8]) -> Option<Time> {
 
 /// `grpc-message` is percent-encoded UTF-8; what is not is taken as it is (gRPC over HTTP/2, Status-Message).
 fn percent_decoded(text: &[u8]) -> Box<str> {
-    let hex = |digit: Option<&u8>| char::from(*digit?).to_digit(16);
     let mut decoded = Vec::with_capacity(text.len().min(MESSAGE_MAX));
     let mut rest = text;
     while let Some((first, after)) = rest.split_first()
         && decoded.len() < MESSAGE_MAX
     {
-        let escaped = hex(after.first()).zip(hex(after.get(1))).filter(|_| *first == b'%');
-        rest = match escaped {
-            Some((high, low)) => {
-                decoded.push(u8::try_from(high << 4 | low).unwrap_or_default());
-                after.get(2..).unwrap_or_default()
-            }
-            None => {
-                decoded.push(*first);
-                after
-            }
-        };
+        let (byte, after) = percent::escape(rest).unwrap_or((*first, after));
+        decoded.push(byte);
+        rest = after;
     }
     String::from_utf8_lossy(&decoded).into()
 }

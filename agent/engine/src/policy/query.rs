@@ -4,6 +4,8 @@ use core::ops::Range;
 
 use thiserror::Error;
 
+use crate::percent;
+
 /// The list of the conventions for `url.query` and `url.full`.
 pub const DEFAULT: [&str; 7] = [
     "X-Amz-Signature",
@@ -111,9 +113,9 @@ fn is_encoded(text: &[u8], key: &[u8]) -> bool {
     let mut rest = text;
     for &expected in key {
         let (byte, after) = match rest {
-            [b'%', high, low, after @ ..] => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => (high << 4 | low, after),
-                _ => return false,
+            [b'%', ..] => match percent::escape(rest) {
+                Some(escape) => escape,
+                None => return false,
             },
             [b'+', after @ ..] => (b' ', after),
             [byte, after @ ..] => (*byte, after),
@@ -125,8 +127,4 @@ fn is_encoded(text: &[u8], key: &[u8]) -> bool {
         rest = after;
     }
     rest.is_empty()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use engine::percent;
 use http::Uri;
 use opentelemetry_otlp::{
     OTEL_EXPORTER_OTLP_COMPRESSION, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS,
@@ -179,24 +180,7 @@ fn add_header(headers: &mut Headers, entry: &str) -> Result<(), String> {
     let (name, value) =
         entry.split_once('=').ok_or("it is not `name=value`, separated from the next by a comma")?;
     let name = name.trim();
-    let value = percent_decoded(value.trim().as_bytes())
+    let value = percent::decoded(value.trim().as_bytes())
         .ok_or_else(|| format!("the value of {name} is not percent-encoded"))?;
     headers.insert(name, value).map_err(|error| error.to_string())
-}
-
-fn percent_decoded(mut text: &[u8]) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some((&byte, rest)) = text.split_first() {
-        text = rest;
-        if byte == b'%' {
-            let (digits, rest) = text.split_first_chunk::<2>()?;
-            let digit = |byte: &u8| char::from(*byte).to_digit(16);
-            let [high, low] = digits.each_ref().map(digit);
-            decoded.push(u8::try_from(high? << 4 | low?).ok()?);
-            text = rest;
-        } else {
-            decoded.push(byte);
-        }
-    }
-    Some(decoded)
 }
