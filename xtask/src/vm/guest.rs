@@ -44,23 +44,23 @@ fn boot(kernel: &Kernel, job: &Job, timeout: Duration, stdout: fn() -> Stdio) ->
     fs::create_dir_all(&run).with_context(|| format!("cannot create {}", run.display()))?;
     let mut result = boot_in(&run, kernel, job, timeout, stdout());
     for _ in 1..BOOTS {
-        let Ok(Ended { code: None, started: false, what, .. }) = &result else { break };
+        let Ok(Ended::Early { started: false, what }) = &result else { break };
         eprintln!("warning: the job was not started, boots again: {what}");
         result = boot_in(&run, kernel, job, timeout, stdout());
     }
     fs::remove_dir_all(&run).with_context(|| format!("cannot remove {}", run.display()))?;
-    let Ended { code, what, written, .. } = result?;
-    Ok((code.with_context(|| what)?, written))
+    match result? {
+        Ended::Whole { code, written } => Ok((code, written)),
+        Ended::Early { what, .. } => bail!("{what}"),
+    }
 }
 
 /// How a run of QEMU came to its end.
-struct Ended {
-    /// The job's exit status, if the guest came to write it.
-    code: Option<u8>,
-    started: bool,
-    /// The end in words, for an error.
-    what: String,
-    written: String,
+enum Ended {
+    /// With the job's exit status, and what the job wrote.
+    Whole { code: u8, written: String },
+    /// Without one; `what` says so in words.
+    Early { started: bool, what: String },
 }
 
 fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, stdout: Stdio) -> Result<Ended> {
@@ -92,10 +92,13 @@ fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, stdout: St
     let text = fs::read_to_string(&status).with_context(|| format!("cannot read {}", status.display()))?;
     let code =
         text.lines().find_map(|line| line.trim().strip_prefix(EXIT)).and_then(|code| code.parse().ok());
+    if let Some(code) = code {
+        return Ok(Ended::Whole { code, written });
+    }
     let started = text.lines().any(|line| line.trim() == STARTED);
     let what =
         format!("the guest ended without an exit status of the job (QEMU: {ended}); {}", last(&messages));
-    Ok(Ended { code, started, what, written })
+    Ok(Ended::Early { started, what })
 }
 
 /// The last of the kernel's messages, and where all are.
