@@ -2,7 +2,7 @@
 
 use abi::{
     Connection,
-    conn::{Half, direction, flag, role, verdict},
+    conn::{Half, direction, flag, frame, role, verdict},
     counter,
     record::end,
 };
@@ -115,7 +115,19 @@ fn store(socket: &Socket, role: u8, flags: u16) -> Result<*mut Connection, Probe
     }
     let connection = Connection {
         inode: socket.inode,
-        halves: [Half { position: 0, skip_until: 0, sequence: 0, entries: 0, active: 0, judged: 0 }; 2],
+        halves: [Half {
+            position: 0,
+            skip_until: 0,
+            sequence: 0,
+            entries: 0,
+            active: 0,
+            judged: 0,
+            frame_at: frame::UNKNOWN,
+            frame_word: 0,
+            frame_have: 0,
+            frame_kept: frame::NOT_DATA,
+            padding: [0; 2],
+        }; 2],
         isn: [0; 2],
         flags,
         family: socket.family,

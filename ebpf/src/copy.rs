@@ -8,9 +8,9 @@
 
 use abi::{
     ConnectionId, DataRecord, RecordHeader,
-    conn::verdict,
+    conn::{flag, verdict},
     counter, limit,
-    record::{data_flag, kind},
+    record::{NO_FRAME, data_flag, kind},
     settings::call,
 };
 use aya_ebpf::{
@@ -23,6 +23,7 @@ use crate::{
     connections, counters,
     error::ProbeError,
     filter::Thread,
+    frames::{self, Frames},
     inflight::{self, Call},
     judge, memory, output,
     settings::setting,
@@ -51,8 +52,8 @@ pub(crate) struct Walk {
     base: u64,
     length: u64,
     /// Bytes of the piece that are filled.
-    filled: u32,
-    /// Bytes of the call to pass over: body that was ordered skipped.
+    pub(crate) filled: u32,
+    /// Bytes of the call to pass over: body that was ordered skipped, content of frames.
     skip: u32,
     /// Bytes of the call not yet accounted for, and of these, how many may be copied.
     bytes: u32,
@@ -60,6 +61,9 @@ pub(crate) struct Walk {
     /// [`REFUSED`], [`ADMITTED`] or [`TO_BE_JUDGED`].
     status: u32,
     padding: u32,
+    pub(crate) frames: Frames,
+    /// Stream position behind the call's last byte.
+    end: u64,
     /// State of `judge::look`.
     pub(crate) judged: u64,
     /// [`Thread::key`].
@@ -72,6 +76,16 @@ static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
 #[inline(always)]
 pub(crate) fn walk() -> Result<*mut Walk, ProbeError> {
     WALK.get_ptr_mut(0).ok_or(ProbeError::Scratch)
+}
+
+impl Walk {
+    /// So many bytes may be copied in all, if any.
+    #[inline(always)]
+    pub(crate) fn allow(&mut self, limit: u32) {
+        if self.allowance != 0 {
+            self.allowance = if self.bytes < limit { self.bytes } else { limit };
+        }
+    }
 }
 
 /// Values of [`Walk::status`].
@@ -134,7 +148,13 @@ fn try_begin(thread: u64, moved: u32, copyable: u32) -> Result<u64, ProbeError> 
     }
     let mut position = place.position;
     let mut offset = 0;
-    let limit = setting!(copy_limit);
+    let half = connections::half(connection, call.direction);
+    let content = frames::begin(&mut walk.frames, half, position, moved, !place.ambiguous);
+    let followed = walk.frames.followed != 0;
+    let limit = if followed { limit::FRAMED_COPY_LIMIT } else { setting!(copy_limit) };
+    if followed {
+        flags |= data_flag::FRAMED;
+    }
     let mut allowance = if copyable < limit { copyable } else { limit };
     let mut span = moved;
     if place.ambiguous {
@@ -147,10 +167,10 @@ fn try_begin(thread: u64, moved: u32, copyable: u32) -> Result<u64, ProbeError> 
         flags |= data_flag::UNCOPYABLE;
         allowance = 0;
     }
-    let skip_until = connections::half(connection, call.direction).skip_until;
+    let skip_until = if followed { position + u64::from(content) } else { half.skip_until };
     if skip_until > position && !place.ambiguous {
         let skipped = skip_until - position;
-        if skipped > u64::from(moved) {
+        if skipped > u64::from(moved) || skipped == u64::from(moved) && walk.frames.go_on(moved) {
             counters::add(counter::SKIPPED_BYTES, u64::from(moved));
             return Ok(DONE);
         }
@@ -160,6 +180,7 @@ fn try_begin(thread: u64, moved: u32, copyable: u32) -> Result<u64, ProbeError> 
             allowance = 0;
         } else {
             offset = skipped as u32;
+            walk.frames.leave(offset);
             position = skip_until;
         }
     }
@@ -176,7 +197,8 @@ fn try_begin(thread: u64, moved: u32, copyable: u32) -> Result<u64, ProbeError> 
         covered: 0,
         copied: 0,
         direction: call.direction,
-        padding: [0; 7],
+        padding: [0; 3],
+        frame: NO_FRAME,
     };
     source(walk, moved)?;
     walk.filled = 0;
@@ -184,6 +206,7 @@ fn try_begin(thread: u64, moved: u32, copyable: u32) -> Result<u64, ProbeError> 
     walk.bytes = span.wrapping_sub(offset);
     walk.allowance = allowance;
     walk.thread = thread;
+    walk.end = place.position.wrapping_add(u64::from(moved));
     walk.status = TO_BE_JUDGED;
     if connection.verdict != verdict::CANDIDATE {
         // What cannot be copied cannot be judged; a connection that starts so is not HTTP so far.
@@ -191,7 +214,7 @@ fn try_begin(thread: u64, moved: u32, copyable: u32) -> Result<u64, ProbeError> 
     }
     walk.status = ADMITTED;
     output::announce(connection, walk.call.sk, walk.call.protocol, thread);
-    if offset != 0 || moved > PIECE || moved > allowance {
+    if followed || offset != 0 || moved > PIECE || moved > allowance {
         return Ok(CONTINUE);
     }
     if walk.length == u64::from(moved) {
@@ -302,7 +325,7 @@ extern "C" fn step() -> u64 {
     if walk.bytes == 0 || walk.allowance == 0 || walk.status == REFUSED {
         return DONE;
     }
-    if walk.filled >= PIECE {
+    if walk.filled >= PIECE || walk.frames.is_cut(walk.filled) {
         flush(0);
         return CONTINUE;
     }
@@ -337,6 +360,16 @@ extern "C" fn step() -> u64 {
     if length > PIECE - filled {
         length = PIECE - filled;
     }
+    let wanted = if walk.frames.followed != 0 {
+        walk.frames.wanted(filled)
+    } else if walk.status == TO_BE_JUDGED {
+        frames::AHEAD
+    } else {
+        PIECE
+    };
+    if wanted < length {
+        length = wanted;
+    }
     // No verifier follows a relation between two numbers; both bounds alone keep the copy inside the payload.
     let length = at_most(length, PIECE);
     // SAFETY: `filled` and `length` are each at most PIECE, the payload is twice that.
@@ -355,42 +388,69 @@ extern "C" fn step() -> u64 {
     walk.length -= u64::from(length);
     walk.bytes -= length;
     walk.allowance -= length;
+    if walk.status == TO_BE_JUDGED && (walk.filled >= limit::JUDGED_MAX as u32 || walk.bytes == 0) {
+        judge();
+    }
+    if walk.frames.followed != 0 {
+        frames::look_through();
+    }
     CONTINUE
 }
 
-/// Submits the filled piece; the `last` one stands for the rest of the call as well. The first one is judged.
+/// Submits the filled piece; the `last` one stands for the rest of the call as well.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn flush(last: u64) -> u64 {
-    let Ok(walk) = walk() else { return 0 };
+    let (Ok(walk), Ok(scratch)) = (walk(), output::scratch()) else { return 0 };
     // SAFETY: this processor's own state.
     let walk = unsafe { &mut *walk };
     if walk.status == TO_BE_JUDGED {
-        walk.status = if admits(walk) { ADMITTED } else { REFUSED };
+        judge();
     }
     if walk.status == REFUSED {
         return 0;
     }
-    let beyond = if last != 0 { walk.bytes } else { 0 };
-    let copied = walk.filled;
+    let filled = walk.filled;
     walk.filled = 0;
-    if beyond > 0 {
+    if walk.frames.followed == 0 {
+        let beyond = if last != 0 { walk.bytes } else { 0 };
         counters::add(counter::UNCOPIED_BYTES, u64::from(beyond));
-    } else if copied == 0 {
-        return 0;
+        return if filled + beyond > 0 { output::data(filled, filled.wrapping_add(beyond)) } else { 0 };
     }
-    output::data(copied, copied.wrapping_add(beyond))
+    let (copied, content) = walk.frames.share(filled, walk.bytes);
+    walk.skip = content;
+    walk.bytes -= content;
+    let beyond = filled - copied + content + if last != 0 { walk.bytes } else { 0 };
+    // SAFETY: this processor's own buffer.
+    unsafe { (*scratch).record.frame = frames::settle(&mut walk.frames, copied, beyond) };
+    if last != 0
+        && let Some(connection) = connections::find(walk.call.sk, walk.call.inode)
+    {
+        // SAFETY: see `connections::find`.
+        let half = connections::half(unsafe { &mut *connection }, walk.call.direction);
+        frames::keep(&walk.frames, half, walk.end);
+    }
+    if copied + beyond > 0 { output::data(copied, copied.wrapping_add(beyond)) } else { 0 }
 }
 
 /// Judges the connection by the call's first bytes, which are in the piece, and announces it.
-#[inline(always)]
-fn admits(walk: &Walk) -> bool {
-    let Some(connection) = connections::find(walk.call.sk, walk.call.inode) else { return false };
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn judge() -> u64 {
+    let Ok(walk) = walk() else { return 0 };
+    // SAFETY: this processor's own state.
+    let walk = unsafe { &mut *walk };
+    walk.status = REFUSED;
+    let Some(connection) = connections::find(walk.call.sk, walk.call.inode) else { return 0 };
     // SAFETY: see `connections::find`.
     let connection = unsafe { &mut *connection };
     if !judge::admits(connection, walk.call.direction, walk.filled) {
-        return false;
+        return 0;
     }
+    walk.status = ADMITTED;
     output::announce(connection, walk.call.sk, walk.call.protocol, walk.thread);
-    true
+    if connection.flags & flag::FROM_OPENING != 0 {
+        frames::follow(walk, connections::half(connection, walk.call.direction));
+    }
+    0
 }

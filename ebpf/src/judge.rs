@@ -10,7 +10,7 @@ use abi::{
     counter, limit,
 };
 
-use crate::{connections, copy, counters, output};
+use crate::{connections, copy, counters, frames, output};
 
 /// Judges a connection by a call's first bytes, which are the first `length` of this processor's scratch
 /// payload, and stores the verdict. Whether a record is to be made of the call.
@@ -21,11 +21,12 @@ pub(crate) fn admits(connection: &mut Connection, direction: u8, length: u32) ->
     }
     let opening = connection.flags & flag::FROM_OPENING != 0;
     let before = connections::half(connection, direction).judged;
-    let answer = if starts_frame(length, opening) {
-        MESSAGE
-    } else {
-        look(u64::from(length), u64::from(if opening { before } else { 0 }))
-    };
+    let frame = starts_frame(length, opening);
+    if opening && before == 0 {
+        frames::recognise(connection, direction, length, frame);
+    }
+    let answer =
+        if frame { MESSAGE } else { look(u64::from(length), u64::from(if opening { before } else { 0 })) };
     let after = (answer >> ANSWER_BITS) as u32;
     match answer & ANSWER {
         // An older connection is judged call by call: the rest of a line that was split is no start of one.

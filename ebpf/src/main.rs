@@ -8,6 +8,7 @@ mod copy;
 mod counters;
 mod error;
 mod filter;
+mod frames;
 mod hook;
 mod inflight;
 mod judge;

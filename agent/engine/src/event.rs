@@ -101,10 +101,23 @@ pub struct Data<'a> {
     pub bytes: &'a [u8],
     /// Bytes behind `bytes` that passed without a copy: a gap of this size.
     pub gap: u64,
-    /// `position` is that of the first byte of a call.
-    pub call_start: bool,
+    /// Offset of `bytes[0]` in the call. What the same call moved before it was recorded before it, or never will be.
+    pub call_offset: u64,
     /// Calls overlapped: where these bytes lie is not certain, so all of them are gap.
     pub ambiguous: bool,
+    pub framing: Framing,
+}
+
+/// What the kernel side knows of HTTP/2 frames in the bytes of one record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// Nothing: they were copied as they came.
+    #[default]
+    Unknown,
+    /// It follows the frames, and leaves out content of DATA; none begins in the bytes.
+    Inside,
+    /// It follows them, and the first that begins in the bytes does so at this stream position.
+    From(u64),
 }
 
 /// How a direction or connection ended.
@@ -288,8 +301,15 @@ fn decode_data<'a>(record: &DataRecord, payload: &'a [u8]) -> Result<Data<'a>, D
         position: record.position,
         bytes,
         gap: u64::from(gap),
-        call_start: record.call_offset == 0,
+        call_offset: u64::from(record.call_offset),
         ambiguous: record.header.flags & data_flag::AMBIGUOUS != 0,
+        framing: match record.frame {
+            _ if record.header.flags & data_flag::FRAMED == 0 => Framing::Unknown,
+            offset if offset < record.copied => {
+                Framing::From(record.position.saturating_add(u64::from(offset)))
+            }
+            _ => Framing::Inside,
+        },
     })
 }
 

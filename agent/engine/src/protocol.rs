@@ -14,7 +14,7 @@ pub mod proxy;
 #[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
 pub(crate) mod testing;
 
-use crate::event::{Call, Direction, How, Time};
+use crate::event::{Call, Direction, Framing, How, Time};
 
 /// Which end of the exchanges the traced process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -168,6 +168,7 @@ pub struct Bytes<'a> {
     /// `bytes[0]` is the first byte of a call.
     pub call_start: bool,
     pub call: Call,
+    pub framing: Framing,
 }
 
 /// Bytes of one direction that are not to be had.

@@ -3,7 +3,7 @@
 //! In: data in the order in which it was recorded. Out, on a [`Sink`]: bytes and gaps in the order of their
 //! positions, each position once. Bytes at the expected position pass borrowed; later ones are copied and
 //! wait for the earlier ones, `limit::REORDER_WAIT` long and up to `limit::REORDER_BYTES_MAX`. Then the
-//! hole is a gap of exact size.
+//! hole is a gap of exact size. What the same call moved before is not waited for: its records come in order.
 
 mod queue;
 #[cfg(test)]
@@ -13,7 +13,7 @@ mod tests;
 use self::queue::{Piece, Queue};
 use crate::{
     counter::Counter,
-    event::{Call, Data, Direction, Time},
+    event::{Call, Data, Direction, Framing, Time},
     limit,
     protocol::{Bytes, Gap},
 };
@@ -69,8 +69,9 @@ impl Stream {
         if end <= next {
             return;
         }
-        if data.position <= next && self.queue.is_empty() {
-            self.deliver(data.position, bytes, data.call_start, &data.call, sink);
+        if data.position.saturating_sub(data.call_offset) <= next && self.queue.is_empty() {
+            self.deliver_gap(data.position, Some(data.call), data.call.exit, sink);
+            self.deliver(data.position, bytes, data.call_offset, &data.call, data.framing, sink);
             self.deliver_gap(end, Some(data.call), data.call.exit, sink);
             return;
         }
@@ -114,7 +115,7 @@ impl Stream {
 
     /// The hole in front of the first piece becomes a gap.
     fn skip_hole(&mut self, sink: &mut dyn Sink) {
-        if let Some((position, time)) = self.queue.front() {
+        if let Some((position, time)) = self.queue.front().map(Piece::call_start) {
             self.deliver_gap(position, None, time, sink);
         }
         self.drain(sink);
@@ -122,21 +123,23 @@ impl Stream {
 
     /// Delivers what follows without a hole, or behind one that does not matter.
     fn drain(&mut self, sink: &mut dyn Sink) {
-        while let (Some(next), Some((position, time))) = (self.next, self.queue.front()) {
-            if position > next {
-                if !sink.absorbs(self.direction, next, position.saturating_sub(next)) {
+        while let (Some(next), Some((start, time))) = (self.next, self.queue.front().map(Piece::call_start)) {
+            if start > next {
+                if !sink.absorbs(self.direction, next, start.saturating_sub(next)) {
                     return;
                 }
-                self.deliver_gap(position, None, time, sink);
+                self.deliver_gap(start, None, time, sink);
             }
             let Some(piece) = self.queue.pop() else { return };
+            self.deliver_gap(piece.position, Some(piece.call), piece.call.exit, sink);
             match &piece.content {
                 Some(bytes) => {
                     let late = next.min(piece.end).saturating_sub(piece.position);
                     if late > 0 {
                         sink.count(Counter::LateBytes, late);
                     }
-                    self.deliver(piece.position, bytes, piece.call_start, &piece.call, sink);
+                    let Piece { position, call_offset, framing, .. } = piece;
+                    self.deliver(position, bytes, call_offset, &piece.call, framing, sink);
                 }
                 None => {
                     // Certain bytes win over a range in which bytes lie somewhere.
@@ -151,7 +154,15 @@ impl Stream {
     }
 
     /// Delivers those of the bytes that were not delivered before.
-    fn deliver(&mut self, position: u64, bytes: &[u8], call_start: bool, call: &Call, sink: &mut dyn Sink) {
+    fn deliver(
+        &mut self,
+        position: u64,
+        bytes: &[u8],
+        call_offset: u64,
+        call: &Call,
+        framing: Framing,
+        sink: &mut dyn Sink,
+    ) {
         let next = self.next.unwrap_or(position);
         let cut = next.saturating_sub(position);
         let fresh = usize::try_from(cut).ok().and_then(|cut| bytes.get(cut..)).unwrap_or_default();
@@ -163,8 +174,9 @@ impl Stream {
             direction: self.direction,
             position: next,
             bytes: fresh,
-            call_start: call_start && cut == 0,
+            call_start: call_offset == 0 && cut == 0,
             call: *call,
+            framing,
         });
     }
 

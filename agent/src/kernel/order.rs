@@ -43,8 +43,10 @@ pub(super) fn run(program: BorrowedFd<'_>, order: &Order) -> io::Result<()> {
         }
         Order::Skip { conn, direction: Direction::Sent, position } => (order::SKIP_SENT, conn, position),
         Order::Ignore { conn } => (order::IGNORE, conn, 0),
-        // The kernel side copies frames as it copies anything else.
-        Order::Frames { .. } => return Ok(()),
+        Order::Frames { conn, direction: Direction::Received, position } => {
+            (order::FRAMES_RECEIVED, conn, position)
+        }
+        Order::Frames { conn, direction: Direction::Sent, position } => (order::FRAMES_SENT, conn, position),
     };
     send(program, number, conn, position)
 }

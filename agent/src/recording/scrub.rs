@@ -58,7 +58,7 @@ impl Piece {
         Self {
             stream: StreamId::new(data.conn, data.direction),
             position: data.position,
-            call_start: data.call_start,
+            call_start: data.call_offset == 0,
             range: payload,
         }
     }

@@ -92,8 +92,30 @@ pub struct Half {
     pub active: u32,
     /// Where judging stands while the verdict is open; opaque.
     pub judged: u32,
+    /// Stream position where the next HTTP/2 frame header begins or goes on, or [`frame::UNKNOWN`].
+    pub frame_at: u64,
+    /// The bytes of that header that passed, most significant first, and how many they are.
+    pub frame_word: u32,
+    pub frame_have: u8,
+    /// Of the frame that reaches up to `frame_at`: [`frame::NOT_DATA`], or how many bytes of its content were copied.
+    pub frame_kept: u8,
+    pub padding: [u8; 2],
 }
-const _: () = assert!(size_of::<Half>() == 32);
+const _: () = assert!(size_of::<Half>() == 48);
+
+/// Where the frames of HTTP/2 begin (RFC 9113, 4.1), as far as the kernel side knows.
+pub mod frame {
+    /// Value of [`super::Half::frame_at`]: the direction is copied as it comes.
+    pub const UNKNOWN: u64 = u64::MAX;
+    /// Value of [`super::Half::frame_kept`]: the frame is copied whole.
+    pub const NOT_DATA: u8 = u8::MAX;
+    /// Bytes of a frame header.
+    pub const HEADER: u32 = 9;
+    /// Bytes of a DATA frame's content that are copied: the prefix of a gRPC message, behind a length of padding.
+    pub const KEPT: u32 = 32;
+    /// Less than this is not left out: another record costs more.
+    pub const LEFT_OUT_MIN: u32 = 256;
+}
 
 /// A connection in the kernel side's table, keyed by `struct sock`.
 #[repr(C)]
@@ -117,4 +139,4 @@ pub struct Connection {
     pub protocol: u16,
     pub padding: [u8; 6],
 }
-const _: () = assert!(size_of::<Connection>() == 96);
+const _: () = assert!(size_of::<Connection>() == 128);

@@ -10,6 +10,9 @@ pub const COPY_LIMIT_MAX: u32 = 64 * 1024;
 /// Default copy limit per call: longer than any header block a server accepts by default.
 pub const COPY_LIMIT_DEFAULT: u32 = 32 * 1024;
 
+/// Bytes copied of one call where HTTP/2 frames are followed: content is left out there, and header blocks are whole.
+pub const FRAMED_COPY_LIMIT: u32 = 1024 * 1024;
+
 /// Longest Unix socket address (`sun_path`).
 pub const UNIX_PATH_MAX: usize = 108;
 

@@ -11,3 +11,7 @@ pub const SKIP_SENT: u64 = 2;
 pub const IGNORE: u64 = 3;
 /// Report the end of the connection and forget it if its socket is no more.
 pub const CHECK: u64 = 4;
+/// A frame header of HTTP/2 begins at a position of the received or sent direction. Obeyed if nothing behind it has
+/// passed.
+pub const FRAMES_RECEIVED: u64 = 5;
+pub const FRAMES_SENT: u64 = 6;

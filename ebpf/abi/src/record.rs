@@ -90,6 +90,9 @@ pub mod data_flag {
     pub const UNCOPYABLE: u16 = 1 << 2;
     /// User memory could not be read.
     pub const UNREADABLE: u16 = 1 << 3;
+    /// The kernel side knows where the HTTP/2 frames of this direction begin: content of DATA may be left out
+    /// without a record, and `frame` is valid.
+    pub const FRAMED: u16 = 1 << 4;
 }
 
 /// A piece of the bytes that one call moved. `copied` bytes follow the record.
@@ -117,9 +120,15 @@ pub struct DataRecord {
     pub copied: u32,
     /// [`crate::conn::direction`].
     pub direction: u8,
-    pub padding: [u8; 7],
+    pub padding: [u8; 3],
+    /// Offset from `position` of the first frame header that begins in the copied bytes, or [`NO_FRAME`]; valid with
+    /// [`data_flag::FRAMED`].
+    pub frame: u32,
 }
 const _: () = assert!(size_of::<DataRecord>() == 88);
+
+/// Value of [`DataRecord::frame`].
+pub const NO_FRAME: u32 = u32::MAX;
 
 /// How a connection or a direction ended.
 pub mod end {

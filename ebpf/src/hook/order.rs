@@ -1,7 +1,8 @@
 //! Orders from user space, one a test run. The program is attached to nothing.
 
 use abi::{
-    conn::{direction, verdict},
+    Connection,
+    conn::{direction, frame, verdict},
     order,
     record::end,
 };
@@ -20,6 +21,8 @@ pub(crate) fn order(ctx: RawTracePointContext) -> i32 {
     match raw_argument(&ctx, 0) {
         order::SKIP_RECEIVED => connections::half(connection, direction::RECEIVED).skip_until = position,
         order::SKIP_SENT => connections::half(connection, direction::SENT).skip_until = position,
+        order::FRAMES_RECEIVED => frames_at(connection, direction::RECEIVED, position),
+        order::FRAMES_SENT => frames_at(connection, direction::SENT, position),
         order::IGNORE => connection.verdict = verdict::IGNORED,
         // A released socket loses its `struct socket` (sock_orphan); memory that became another socket has
         // another inode.
@@ -32,4 +35,16 @@ pub(crate) fn order(ctx: RawTracePointContext) -> i32 {
         _ => {}
     }
     1
+}
+
+/// A frame begins there. Too late is nothing: user space tells again.
+#[inline(always)]
+fn frames_at(connection: &mut Connection, way: u8, position: u64) {
+    let half = connections::half(connection, way);
+    if half.frame_at == frame::UNKNOWN && half.position <= position {
+        half.frame_word = 0;
+        half.frame_have = 0;
+        half.frame_kept = frame::NOT_DATA;
+        half.frame_at = position;
+    }
 }

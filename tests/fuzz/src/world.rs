@@ -155,7 +155,8 @@ impl World {
             position,
             bytes,
             gap,
-            call_start: true,
+            call_offset: 0,
+                framing: engine::event::Framing::Unknown,
             ambiguous: false,
         }
     }

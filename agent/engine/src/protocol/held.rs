@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::{
-    event::{Call, Direction},
+    event::{Call, Direction, Framing},
     limit,
     protocol::{Bytes, Gap},
 };
@@ -34,6 +34,7 @@ pub(crate) struct Owned {
     read: usize,
     call_start: bool,
     call: Call,
+    framing: Framing,
 }
 
 impl Owned {
@@ -44,6 +45,7 @@ impl Owned {
             bytes: self.bytes.get(self.read..).unwrap_or_default(),
             call_start: self.call_start && self.read == 0,
             call: self.call,
+            framing: self.framing,
         }
     }
 
@@ -73,6 +75,7 @@ impl Held {
             read: 0,
             call_start: input.call_start && read == 0,
             call: input.call,
+            framing: input.framing,
         }));
     }
 

@@ -39,12 +39,15 @@ use super::{
 };
 use crate::{
     counter::Counter,
-    event::{Call, Direction, How, Time},
+    event::{Call, Direction, Framing, How, Time},
     limit,
 };
 
 /// Less than this of a payload is not worth an order to the kernel side.
 const SKIP_MIN: u32 = 4096;
+/// The kernel side hears where a frame begins no more often than this, in nanoseconds: on a busy connection it comes
+/// too late, and is of use at the next pause.
+const TELL_AGAIN: Time = 10_000_000;
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -108,15 +111,23 @@ impl Http2 {
         let (half, _) = self.half(is_request);
         half.last = Some(*call);
         let mut rest = input.bytes;
+        half.followed = input.framing != Framing::Unknown;
         if half.frames.is_lost() {
-            let found =
-                half.search.get_or_insert_with(|| Box::new(Search::new(Some(is_request)))).bytes(input)?;
+            let found = match input.framing {
+                Framing::From(position) => position,
+                // Content is left out: what looks like a chain of frames need not be one.
+                Framing::Inside => return None,
+                Framing::Unknown => {
+                    let search = half.search.get_or_insert_with(|| Box::new(Search::new(Some(is_request))));
+                    search.bytes(input)?.position
+                }
+            };
             half.search = None;
             half.frames.resume();
             if !is_request {
                 self.streams.responses_found(call.exit);
             }
-            let skip = found.position.saturating_sub(input.position);
+            let skip = found.saturating_sub(input.position);
             rest = usize::try_from(skip).ok().and_then(|skip| rest.get(skip..)).unwrap_or_default();
         }
         while !rest.is_empty() && !self.done {
@@ -124,10 +135,10 @@ impl Http2 {
             if !is_request && self.must_wait(rest) {
                 return Some(rest.len());
             }
-            let used = self.frame(rest, position, call, (input.direction, is_request), out);
+            let used = self.frame(rest, position, call, is_request, out);
             rest = rest.get(used.max(1)..).unwrap_or_default();
         }
-        self.tell_skip(input, is_request, out);
+        self.tell(input, is_request, out);
         None
     }
 
@@ -146,15 +157,11 @@ impl Http2 {
         bytes: &[u8],
         position: u64,
         call: &Call,
-        (direction, is_request): (Direction, bool),
+        is_request: bool,
         out: &mut dyn Observer,
     ) -> usize {
         let Self { requests, responses, streams, block, .. } = self;
         let (half, other) = if is_request { (requests, responses) } else { (responses, requests) };
-        if !half.announced && half.frames.next_head(bytes).is_some() {
-            half.announced = true;
-            out.frames(direction, position);
-        }
         let (used, item) = half.frames.read(bytes, position, call);
         let verdict = apply(
             item,
@@ -197,7 +204,6 @@ impl Http2 {
         half.frames.lose();
         half.decoder.doubt();
         half.certain = false;
-        half.announced = false;
         half.sizes.clear();
         half.sizes_lost = true;
         other.decoder.forget_limit();
@@ -287,11 +293,22 @@ impl Http2 {
         self.settle(out);
     }
 
-    /// Tells the kernel side once how far a long payload reaches, if none of it is looked at.
-    fn tell_skip(&mut self, input: &Bytes<'_>, is_request: bool, out: &mut dyn Observer) {
+    /// Tells the kernel side where the next frame begins, if it does not know; and once how far a long payload
+    /// reaches, if none of it is looked at.
+    fn tell(&mut self, input: &Bytes<'_>, is_request: bool, out: &mut dyn Observer) {
         let (half, _) = self.half(is_request);
+        if half.followed {
+            return;
+        }
+        let end = input.position.saturating_add(input.bytes.len() as u64);
+        if half.tell_frames <= input.call.exit
+            && let Some(left) = half.frames.before_next()
+        {
+            half.tell_frames = input.call.exit.saturating_add(TELL_AGAIN);
+            out.frames(input.direction, end.saturating_add(u64::from(left)));
+        }
         let Some((stream, left)) = half.frames.data() else { return };
-        let end = input.position.saturating_add(input.bytes.len() as u64).saturating_add(u64::from(left));
+        let end = end.saturating_add(u64::from(left));
         if left > SKIP_MIN && end > half.told && self.streams.absorbs(stream, is_request, u64::from(left)) {
             let (half, _) = self.half(is_request);
             half.told = end;

@@ -315,7 +315,8 @@ pub(crate) fn feed(connection: &mut Connection, event: &Owned, now: Time, out: &
                 position: *position,
                 bytes,
                 gap: *gap,
-                call_start: true,
+                call_offset: 0,
+                framing: crate::event::Framing::Unknown,
                 ambiguous: false,
             };
             connection.data(&data, now, out);

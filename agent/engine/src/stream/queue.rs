@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::event::{Call, Data, Time};
+use crate::event::{Call, Data, Framing, Time};
 
 /// Memory a piece costs beside its bytes; it bounds the number of pieces too.
 const PIECE_COST: usize = 128;
@@ -14,8 +14,9 @@ pub(super) struct Piece {
     pub(super) end: u64,
     /// `None`: these bytes are not to be had.
     pub(super) content: Option<Box<[u8]>>,
-    pub(super) call_start: bool,
+    pub(super) call_offset: u64,
     pub(super) call: Call,
+    pub(super) framing: Framing,
     arrived: Time,
 }
 
@@ -25,19 +26,35 @@ impl Piece {
             position: data.position,
             end: data.position.saturating_add(data.bytes.len() as u64),
             content: Some(data.bytes.into()),
-            call_start: data.call_start,
+            call_offset: data.call_offset,
             call: data.call,
+            framing: data.framing,
             arrived: now,
         }
     }
 
     pub(super) fn gap(position: u64, end: u64, data: &Data<'_>, now: Time) -> Self {
-        Self { position, end, content: None, call_start: false, call: data.call, arrived: now }
+        let call_offset = data.call_offset.saturating_add(position.saturating_sub(data.position));
+        Self {
+            position,
+            end,
+            content: None,
+            call_offset,
+            call: data.call,
+            framing: data.framing,
+            arrived: now,
+        }
     }
 
     /// The part of a gap that begins here.
     pub(super) fn from(self, position: u64) -> Self {
-        Self { position, ..self }
+        let passed = position.saturating_sub(self.position);
+        Self { position, call_offset: self.call_offset.saturating_add(passed), ..self }
+    }
+
+    /// Position and time of the call that the piece is a part of.
+    pub(super) fn call_start(&self) -> (u64, Time) {
+        (self.position.saturating_sub(self.call_offset), self.call.exit)
     }
 
     fn cost(&self) -> usize {
@@ -67,9 +84,9 @@ impl Queue {
         self.oldest
     }
 
-    /// Position and time of the first piece.
-    pub(super) fn front(&self) -> Option<(u64, Time)> {
-        self.pieces.front().map(|piece| (piece.position, piece.call.exit))
+    /// The first piece.
+    pub(super) fn front(&self) -> Option<&Piece> {
+        self.pieces.front()
     }
 
     /// Where the first bytes that are to be had begin.

@@ -41,7 +41,8 @@ fn data(position: u64, bytes: &str) -> Data<'_> {
         position,
         bytes: bytes.as_bytes(),
         gap: 0,
-        call_start: true,
+        call_offset: 0,
+        framing: Framing::Unknown,
         ambiguous: false,
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     counter::Counter,
-    event::{Call, Task},
+    event::{Call, Task, Time},
     protocol::{Gap, Observer, Side},
 };
 
@@ -37,8 +37,10 @@ pub(super) struct Half {
     pub(super) last: Option<Call>,
     /// The position up to which the kernel side was told to skip.
     pub(super) told: u64,
-    /// The kernel side was told where its frames begin.
-    pub(super) announced: bool,
+    /// The kernel side follows its frames.
+    pub(super) followed: bool,
+    /// When the kernel side is to be told next where one begins.
+    pub(super) tell_frames: Time,
 }
 
 impl Half {
@@ -60,7 +62,8 @@ impl Half {
             certain,
             last: None,
             told: 0,
-            announced: false,
+            followed: false,
+            tell_frames: 0,
         }
     }
 

@@ -133,6 +133,15 @@ impl Frames {
         Head::read(&head)
     }
 
+    /// So many bytes lie before the next frame header, if that is known.
+    pub(super) fn before_next(&self) -> Option<u32> {
+        match self.state {
+            State::Frame if self.partial.is_empty() || self.used => Some(0),
+            State::Payload(payload) => Some(payload.left),
+            State::Preface(_) | State::Frame | State::Lost => None,
+        }
+    }
+
     /// Inside of DATA: its stream, and how many bytes of the frame are to come.
     pub(super) fn data(&self) -> Option<(u32, u32)> {
         let State::Payload(payload) = self.state else { return None };

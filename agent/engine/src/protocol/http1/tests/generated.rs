@@ -183,7 +183,8 @@ fn an_exchange_is_cheap() {
                 position: start,
                 bytes: bytes.as_bytes(),
                 gap: 0,
-                call_start: true,
+                call_offset: 0,
+                framing: crate::event::Framing::Unknown,
                 ambiguous: false,
             }
         };

@@ -1,0 +1,115 @@
+//! What the kernel side says of frames, and what it is told.
+
+use super::{super::TELL_AGAIN, *};
+use crate::{
+    event::{ConnectionId, Data, Framing, Time},
+    protocol::Unseen,
+};
+
+/// Feeds records of the request direction: offset in the call, what was left out before the record, its bytes, what
+/// was left out behind them, and what the kernel side says of frames.
+struct Kernel {
+    connection: Connection,
+    out: Recorder,
+    position: u64,
+    now: Time,
+}
+
+impl Kernel {
+    fn new() -> Self {
+        Self {
+            connection: Connection::new(role(Side::Server), true),
+            out: Recorder::default(),
+            position: 0,
+            now: 0,
+        }
+    }
+
+    fn record(&mut self, direction: Direction, data: (u64, &[u8], u64), framing: Framing) {
+        let (left_out, bytes, gap) = data;
+        self.now += 1_000;
+        self.position += left_out;
+        let data = Data {
+            conn: ConnectionId::default(),
+            call: call_at(self.now),
+            direction,
+            position: self.position,
+            bytes,
+            gap,
+            call_offset: left_out,
+            ambiguous: false,
+            framing,
+        };
+        self.connection.data(&data, self.now, &mut self.out);
+        self.position += bytes.len() as u64 + gap;
+    }
+
+    fn requests(&mut self, left_out: u64, bytes: &[u8], gap: u64, framing: Framing) {
+        self.record(Direction::Received, (left_out, bytes, gap), framing);
+    }
+
+    fn from(&self, offset: u64) -> Framing {
+        Framing::From(self.position + offset)
+    }
+}
+
+#[test]
+fn content_that_is_left_out_before_a_record_of_the_same_call_is_not_waited_for() {
+    let mut client = Encoder::default();
+    let mut kernel = Kernel::new();
+    let mut first = [PREFACE, &settings(&[])[..]].concat();
+    first.extend(client.post(1, "/upload"));
+    first.extend(&data(1, [0; 16_000], true)[..9 + 32]);
+    let framing = kernel.from(24);
+    kernel.requests(0, &first, 1_000, framing);
+    // The rest of the content, and what follows it, come with one call.
+    let second = client.get(3, "/behind");
+    let framing = kernel.from(16_000 - 32 - 1_000);
+    kernel.requests(16_000 - 32 - 1_000, &second, 0, framing);
+    assert_eq!(kernel.connection.deadline(), None, "nothing waits");
+    kernel.connection.finish(Unseen::AgentStopped, kernel.now, &mut kernel.out);
+    let told = |id: u64| kernel.out.told[&id].summary();
+    assert!(told(1).starts_with("POST /upload +16000"), "{}", told(1));
+    assert!(told(3).starts_with("GET /behind +0"), "{}", told(3));
+    assert_eq!((&kernel.out.skips[..], &kernel.out.frames[..]), (&[][..], &[][..]), "the kernel side knows");
+}
+
+#[test]
+fn after_a_lost_record_frames_are_where_the_kernel_side_says() {
+    let mut client = Encoder::default();
+    let mut kernel = Kernel::new();
+    let first = [PREFACE, &settings(&[]), &client.get(1, "/a")].concat();
+    let framing = kernel.from(24);
+    kernel.requests(0, &first, 0, framing);
+    kernel.position += client.get(3, "/lost").len() as u64;
+    // A record in which none begins, then one with the end of a payload in front of a header.
+    kernel.requests(0, &[0; 50], 0, Framing::Inside);
+    let next = [vec![0; 20], Encoder::default().get(5, "/c")].concat();
+    let framing = kernel.from(20);
+    kernel.requests(0, &next, 0, framing);
+    kernel.now += limit::REORDER_WAIT;
+    kernel.connection.timeout(kernel.now, &mut kernel.out);
+    kernel.connection.finish(Unseen::AgentStopped, kernel.now, &mut kernel.out);
+    let seen: Vec<_> = kernel.out.told.keys().copied().collect();
+    assert_eq!(seen, [1, 5]);
+    assert!(kernel.out.told[&5].summary().starts_with("GET /c"), "{}", kernel.out.told[&5].summary());
+}
+
+#[test]
+fn the_kernel_side_is_told_where_the_next_frame_begins_until_it_follows() {
+    let mut client = Encoder::default();
+    let mut kernel = Kernel::new();
+    let first = [PREFACE, &settings(&[])[..]].concat();
+    kernel.requests(0, &first, 0, Framing::Unknown);
+    assert_eq!(kernel.out.frames, [(Direction::Received, first.len() as u64)]);
+    // Soon after, it is not told again; later it is, with the end of the payload that is under way.
+    let post = [client.post(1, "/a"), data(1, [0; 500], true)[..100].to_vec()].concat();
+    kernel.requests(0, &post, 0, Framing::Unknown);
+    assert_eq!(kernel.out.frames.len(), 1);
+    kernel.now += TELL_AGAIN;
+    kernel.requests(0, &[0; 9], 0, Framing::Unknown);
+    assert_eq!(kernel.out.frames[1..], [(Direction::Received, kernel.position + 400)]);
+    kernel.now += TELL_AGAIN;
+    kernel.requests(0, &[0; 9], 0, Framing::Inside);
+    assert_eq!(kernel.out.frames.len(), 2);
+}
