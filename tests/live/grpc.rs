@@ -96,11 +96,7 @@ fn assert_right(span: &Span, service: &str, call: &Call) {
 /// Traces the two programs while the client does `what`; every span is one of their calls.
 fn traced(peer: Peer, service: &str, what: &str, expected: usize) -> (Finished, String) {
     let mut pair = Pair::start(peer, service, what);
-    let mut settings = vec!["headers: {request: [number]}".to_owned()];
-    if peer != Peer::Go {
-        // They write all that waits in one call, more than is copied of one unless asked for.
-        settings.push("capture: {copy_limit: 64KiB}".to_owned());
-    }
+    let settings = vec!["headers: {request: [number]}".to_owned()];
     let options = Options { settings, ..Options::only([&pair.server, &pair.client]) };
     let agent = Agent::start(&options);
     let said = pair.call();

@@ -29,6 +29,7 @@ mod export;
 mod grpc;
 mod harness;
 mod http2;
+mod http2_content;
 mod kill;
 mod links;
 mod messages;

@@ -10,9 +10,14 @@ use crate::{
 
 /// A server of files without TLS, and its port.
 pub fn nghttpd(directory: &TempDir) -> (Process, u16) {
+    nghttpd_with(directory, &[])
+}
+
+/// The same with further options.
+pub fn nghttpd_with(directory: &TempDir, options: &[&str]) -> (Process, u16) {
     let port = free_port();
     let mut command = Command::new("nghttpd");
-    command.args(["--no-tls", "--htdocs"]).arg(directory.path()).arg(port.to_string());
+    command.args(["--no-tls", "--htdocs"]).arg(directory.path()).args(options).arg(port.to_string());
     let process = Process::start("nghttpd", command.env("OTEL_SERVICE_NAME", "nghttpd"));
     wait_until("nghttpd listens", LONG, || TcpStream::connect(("127.0.0.1", port)).is_ok());
     (process, port)

@@ -1,0 +1,139 @@
+//! Content of HTTP/2 stays out of user space, and hides nothing.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::Command,
+};
+
+use acceptance::{
+    TempDir,
+    process::output,
+    span::Kind,
+    spandrel::{Agent, Finished, Options, assert_accounted},
+    token,
+    wait::LONG,
+    workload::http2::{nghttpd, nghttpd_with},
+};
+
+const UPLOAD: usize = 100_000_000;
+
+#[test]
+fn of_a_long_upload_less_than_one_percent_is_copied() {
+    let _machine = live!();
+    let directory = TempDir::new();
+    let name = token();
+    directory.write(&name, "ok\n");
+    let body = directory.write("body", &"x".repeat(UPLOAD / 4));
+    let (server, port) = nghttpd(&directory);
+    let agent =
+        Agent::start(&Options { select: vec!["{exe: h2load}".to_owned()], ..Options::only([&server]) });
+    let mut command = Command::new("h2load");
+    command.args(["-n", "4", "-c", "1", "-m", "2", "-d"]).arg(&body);
+    let said = output("h2load", command.arg(format!("http://127.0.0.1:{port}/{name}")));
+    assert!(said.contains("4 succeeded"), "{said}");
+    let finished = agent.finish(&name, 8);
+    assert_accounted(&finished.counters);
+    for span in &finished.spans {
+        assert_eq!((span.method(), span.code()), ("POST", Some(200)), "{span:#?}");
+        assert!(span.text("spandrel.incomplete").is_none(), "{span:#?}");
+    }
+    // Both ends are traced: the content passes twice.
+    let copied = kernel(&finished, "copied_bytes");
+    assert!(copied < 2 * UPLOAD as u64 / 100, "{copied} bytes copied");
+    assert_eq!(kernel(&finished, "uncopied_bytes"), 0);
+}
+
+fn kernel(finished: &Finished, counter: &str) -> u64 {
+    finished.counters["kernel"][counter].as_u64().expect("a counter of the kernel side")
+}
+
+/// Frames as RFC 9113 has them, for a client that needs no library.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    bytes.extend([kind, flags]);
+    bytes.extend(stream.to_be_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
+/// A header block of literals (RFC 7541, 6.2.2), and two entries of the static table.
+fn headers(stream: u32, post: bool, path: &str) -> Vec<u8> {
+    let mut block = vec![if post { 0x83 } else { 0x82 }, 0x86, 0x04, path.len() as u8];
+    block.extend(path.as_bytes());
+    block.extend([0x01, 4]);
+    block.extend(b"test");
+    frame(1, if post { 0x4 } else { 0x5 }, stream, &block)
+}
+
+/// Pairs of an upload and a request behind it, in writes of these sizes in turn: content of every size before a header
+/// that is cut anywhere.
+#[test]
+fn content_hides_no_frame_that_follows_it_in_the_same_call() {
+    let _machine = live!();
+    let directory = TempDir::new();
+    let token = token();
+    directory.write(&token, "ok\n");
+    let (server, port) = nghttpd_with(&directory, &["-w", "24", "-W", "24"]);
+    // The client is this process: it writes hundreds of kilobytes in one call, which no server reads at once.
+    let pids = vec![server.pid(), std::process::id()];
+    let agent = Agent::start(&Options { pids, ..Options::default() });
+    let mut pairs = 0;
+    for sizes in [&[usize::MAX][..], &[16_393], &[16_384], &[1_000, 70_001, 13], &[4_099]] {
+        let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        socket.write_all(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat()).unwrap();
+        // The windows that its settings announce hold once they are acknowledged.
+        read_until(&mut socket, |frames| frames.iter().any(|frame| frame.0 == 4 && frame.1 == 1));
+        socket.write_all(&frame(4, 1, 0, &[])).unwrap();
+        let mut all = Vec::new();
+        let mut streams = 0;
+        for length in [0, 1, 31, 32, 33, 250, 300, 1_024, 1_300, 5_000, 16_000, 16_384, 60_000, 200_000] {
+            let content = vec![0; length];
+            all.extend(headers(4 * streams + 1, true, &format!("/{token}?upload")));
+            for part in content.chunks(16_384) {
+                all.extend(frame(0, 0, 4 * streams + 1, part));
+            }
+            all.extend(frame(0, 1, 4 * streams + 1, &[]));
+            all.extend(headers(4 * streams + 3, false, &format!("/{token}?{length}")));
+            streams += 1;
+        }
+        let mut rest = &all[..];
+        for size in sizes.iter().cycle() {
+            let (now, later) = rest.split_at((*size).min(rest.len()));
+            socket.write_all(now).unwrap();
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        let wanted = 2 * streams as usize;
+        read_until(&mut socket, |frames| frames.iter().filter(|frame| frame.0 == 1).count() == wanted);
+        pairs += streams as usize;
+    }
+    let finished = agent.finish(&token, 4 * pairs);
+    assert_accounted(&finished.counters);
+    for kind in [Kind::Client, Kind::Server] {
+        let such = |method: &str| {
+            finished.spans.iter().filter(|span| span.kind == kind && span.method() == method).count()
+        };
+        assert_eq!((such("POST"), such("GET")), (pairs, pairs), "{kind:?}");
+    }
+    for span in &finished.spans {
+        assert_eq!(span.code(), Some(200), "{span:#?}");
+        assert!(span.text("spandrel.incomplete").is_none(), "{span:#?}");
+    }
+    assert_eq!(kernel(&finished, "uncopied_bytes"), 0);
+}
+
+/// Reads frames until those seen, as type and flags, are enough.
+fn read_until(socket: &mut TcpStream, enough: impl Fn(&[(u8, u8)]) -> bool) {
+    let mut frames = Vec::new();
+    while !enough(&frames) {
+        let mut head = [0; 9];
+        socket.read_exact(&mut head).unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        socket.read_exact(&mut vec![0; length as usize]).unwrap();
+        frames.push((head[3], head[4]));
+    }
+}
