@@ -146,9 +146,21 @@ fn assert_every_call_is_seen(peer: Peer) {
 }
 
 #[test]
+fn every_call_of_grpc_cpp_is_seen_from_both_sides() {
+    let _machine = live!();
+    assert_every_call_is_seen(Peer::Cpp);
+}
+
+#[test]
 fn every_call_of_grpc_go_is_seen_from_both_sides() {
     let _machine = live!();
     assert_every_call_is_seen(Peer::Go);
+}
+
+#[test]
+fn every_call_of_grpc_java_is_seen_from_both_sides() {
+    let _machine = live!();
+    assert_every_call_is_seen(Peer::Java);
 }
 
 #[test]
