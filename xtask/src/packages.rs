@@ -69,12 +69,12 @@ pub(crate) const TESTS: &[Package] = &[
     unless("procps", &["ps"]),
     // For the system's own python3, which the tests run.
     package("python3-pip"),
-    // For what the tests run of gRPC in Node.
+    // For what the tests run of gRPC in Node, in C++, and in Java; Maven fetches Zipkin as well.
     unless("npm", &["npm"]),
+    unless("g++", &["g++"]),
+    package("libgrpc++-dev"),
+    unless("maven", &["mvn"]),
 ];
-
-/// What fetches and builds the backends that the tests read spans back from.
-pub(crate) const BACKENDS: &[Package] = &[unless("golang", &["go"]), unless("maven", &["mvn"])];
 
 /// Installs those packages that are missing. Says so first; without the right to install it fails with the command to run.
 pub(crate) fn ensure(packages: &[Package], purpose: &str) -> Result<()> {

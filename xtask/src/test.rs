@@ -76,9 +76,6 @@ pub(crate) fn run(only: &[Part], profile: Profile) -> Result<()> {
         packages::ensure(packages::DEMO, "the languages and servers of the demo and the tests")?;
         packages::ensure(packages::TESTS, "the other programs that the tests use")?;
     }
-    if wanted(Part::Backends) {
-        packages::ensure(packages::BACKENDS, "what fetches and builds the backends of the tests")?;
-    }
     let mut report = Report::default();
     if wanted(Part::Lint) {
         lint_into(&mut report);

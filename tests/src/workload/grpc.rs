@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use super::{built, go_compiler, python};
+use super::{built, compiled, go_compiler, python};
 use crate::{
     free_port,
     process::{Process, output},
@@ -18,9 +18,16 @@ use crate::{
 const PYTHON: &str = "grpcio==1.76.0";
 const NODE: &str = "@grpc/grpc-js@1.14.7";
 
+/// Versions are those of its `pom.xml`, and of what that leads to.
+const MAVEN_PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+
 /// An implementation of gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
+    /// libgrpc++, gRPC's C core as the distribution has it.
+    Cpp,
+    /// grpc-java, on the Netty inside it.
+    Java,
     /// grpcio, gRPC's C core.
     Python,
     /// grpc-go.
@@ -67,6 +74,13 @@ impl Pair {
 impl Peer {
     fn command(self) -> Command {
         match self {
+            Self::Cpp => Command::new(from_distribution()),
+            Self::Java => {
+                let jars = from_maven();
+                let mut command = Command::new("java");
+                command.arg("-cp").arg(format!("{0}:{0}/*", jars.display())).arg("Peer");
+                command
+            }
             Self::Python => {
                 let mut command = Command::new(python());
                 command.arg(workload_file("grpc/peer.py")).env("PYTHONPATH", from_pypi());
@@ -80,6 +94,30 @@ impl Peer {
             }
         }
     }
+}
+
+fn from_distribution() -> PathBuf {
+    let source = workload_file("grpc/peer.cc");
+    let directory = compiled(&source, |directory| {
+        let mut compiler = Command::new("g++");
+        compiler.args(["-std=c++17", "-O1", "-o"]).arg(directory.join("peer")).arg(&source);
+        output("g++", compiler.args(["-lgrpc++", "-lgrpc", "-lgpr", "-labsl_synchronization"]));
+    });
+    directory.join("peer")
+}
+
+/// A directory of classes and archives.
+fn from_maven() -> PathBuf {
+    let source = workload_file("grpc/java");
+    built(&texts(&source, &["pom.xml", "Peer.java"]), |directory| {
+        let mut maven = Command::new("mvn");
+        maven.args(["--batch-mode", "--quiet", MAVEN_PLUGIN, "-DincludeScope=runtime", "--file"]);
+        maven.arg(source.join("pom.xml"));
+        output("mvn", maven.arg(format!("-DoutputDirectory={}", directory.display())));
+        let mut compiler = Command::new("javac");
+        compiler.arg("-cp").arg(directory.join("*")).arg("-d").arg(directory);
+        output("javac", compiler.arg(source.join("Peer.java")));
+    })
 }
 
 fn from_pypi() -> PathBuf {
@@ -101,11 +139,16 @@ fn from_npm() -> PathBuf {
 
 fn from_module() -> PathBuf {
     let source = workload_file("grpc/go");
-    let text = |name: &str| fs::read(source.join(name)).unwrap_or_else(|e| panic!("read {name}: {e}"));
-    let directory = built(&["go.mod", "go.sum", "peer.go"].map(text).concat(), |directory| {
+    let directory = built(&texts(&source, &["go.mod", "go.sum", "peer.go"]), |directory| {
         build(&source, &directory.join("peer"));
     });
     directory.join("peer")
+}
+
+/// What these files say.
+fn texts(directory: &Path, names: &[&str]) -> Vec<u8> {
+    let text = |name: &&str| fs::read(directory.join(name)).unwrap_or_else(|e| panic!("read {name}: {e}"));
+    names.iter().flat_map(text).collect()
 }
 
 fn build(source: &Path, program: &Path) {
