@@ -102,43 +102,56 @@ pub(crate) fn any_unix() -> bool {
 
 #[inline(always)]
 fn store(socket: &Socket, role: u8, flags: u16) -> Result<*mut Connection, ProbeError> {
-    if socket.family == AF_UNIX
+    let kind = u64::from(socket.family) | u64::from(socket.protocol) << 16;
+    if insert(socket.sk, socket.inode, kind, u64::from(role) | u64::from(flags) << 16) == 0 {
+        return Err(ProbeError::ConnectionsFull);
+    }
+    CONNECTIONS.get_ptr_mut(socket.sk).ok_or(ProbeError::ConnectionsFull)
+}
+
+/// A global function: an entry takes a quarter of the stack, which 5.10 would count in each caller. `kind` is family and
+/// protocol, `state` role and flags, each with the second above 16 bits. Whether it was stored.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn insert(sk: u64, inode: u64, kind: u64, state: u64) -> u64 {
+    let family = kind as u16;
+    if family == AF_UNIX
         && let Some(seen) = UNIX_SEEN.get_ptr_mut(0)
     {
         // SAFETY: an aligned number in a map that only ever becomes 1.
         unsafe { seen.write_volatile(1) };
     }
     // An entry that is there is of a socket that is gone, whose end was not seen: its memory is this one's now.
-    if let Some(old) = find_sock(socket.sk) {
+    if let Some(old) = find_sock(sk) {
         // SAFETY: see `find`.
-        output::end(unsafe { &mut *old }, socket.sk, Thread::current(), 3, end::SWEPT, 0);
+        output::end(unsafe { &mut *old }, sk, Thread::current(), 3, end::SWEPT, 0);
     }
+    let half = Half {
+        position: 0,
+        skip_until: 0,
+        sequence: 0,
+        entries: 0,
+        active: 0,
+        judged: 0,
+        frame_at: frame::UNKNOWN,
+        frame_word: 0,
+        frame_have: 0,
+        frame_kept: frame::NOT_DATA,
+        padding: [0; 2],
+    };
     let connection = Connection {
-        inode: socket.inode,
-        halves: [Half {
-            position: 0,
-            skip_until: 0,
-            sequence: 0,
-            entries: 0,
-            active: 0,
-            judged: 0,
-            frame_at: frame::UNKNOWN,
-            frame_word: 0,
-            frame_have: 0,
-            frame_kept: frame::NOT_DATA,
-            padding: [0; 2],
-        }; 2],
+        inode,
+        halves: [half; 2],
         isn: [0; 2],
-        flags,
-        family: socket.family,
+        flags: (state >> 16) as u16,
+        family,
         calls: 0,
-        role,
+        role: state as u8,
         verdict: verdict::UNDECIDED,
-        protocol: socket.protocol,
+        protocol: (kind >> 16) as u16,
         padding: [0; 6],
     };
-    CONNECTIONS.insert(socket.sk, connection, 0).map_err(|_| ProbeError::ConnectionsFull)?;
-    CONNECTIONS.get_ptr_mut(socket.sk).ok_or(ProbeError::ConnectionsFull)
+    u64::from(CONNECTIONS.insert(sk, connection, 0).is_ok())
 }
 
 /// The sequence number of position 0 of a half is known. It never changes: the position alone moves.
