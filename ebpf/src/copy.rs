@@ -60,7 +60,8 @@ pub(crate) struct Walk {
     allowance: u32,
     /// [`REFUSED`], [`ADMITTED`] or [`TO_BE_JUDGED`].
     status: u32,
-    padding: u32,
+    /// Bytes of the whole call that can be copied; 0: they were ordered skipped.
+    copyable: u32,
     pub(crate) frames: Frames,
     /// Stream position behind the call's last byte.
     end: u64,
@@ -79,11 +80,12 @@ pub(crate) fn walk() -> Result<*mut Walk, ProbeError> {
 }
 
 impl Walk {
-    /// So many bytes may be copied in all, if any.
+    /// So many bytes may be copied behind those in the first piece, if any.
     #[inline(always)]
     pub(crate) fn allow(&mut self, limit: u32) {
         if self.allowance != 0 {
-            self.allowance = if self.bytes < limit { self.bytes } else { limit };
+            let rest = self.copyable.wrapping_sub(self.filled);
+            self.allowance = if rest < limit { rest } else { limit };
         }
     }
 }
@@ -132,7 +134,7 @@ extern "C" fn begin(thread: u64, moved: u64, copyable: u64) -> u64 {
 }
 
 #[inline(always)]
-fn try_begin(thread: u64, moved: u32, copyable: u32) -> Result<u64, ProbeError> {
+fn try_begin(thread: u64, moved: u32, mut copyable: u32) -> Result<u64, ProbeError> {
     // SAFETY: this processor's own state and buffer.
     let (walk, scratch) = unsafe { (&mut *walk()?, &mut *output::scratch()?) };
     let Some((connection, place)) = connections::place(&walk.call, moved)? else { return Ok(DONE) };
@@ -174,11 +176,11 @@ fn try_begin(thread: u64, moved: u32, copyable: u32) -> Result<u64, ProbeError> 
             counters::add(counter::SKIPPED_BYTES, u64::from(moved));
             return Ok(DONE);
         }
-        counters::add(counter::SKIPPED_BYTES, skipped);
         if skipped == u64::from(moved) {
             // The last bytes of a body: a record without bytes tells when they were moved.
-            allowance = 0;
+            (allowance, copyable) = (0, 0);
         } else {
+            counters::add(counter::SKIPPED_BYTES, skipped);
             offset = skipped as u32;
             walk.frames.leave(offset);
             position = skip_until;
@@ -204,6 +206,7 @@ fn try_begin(thread: u64, moved: u32, copyable: u32) -> Result<u64, ProbeError> 
     walk.filled = 0;
     walk.skip = offset;
     walk.bytes = span.wrapping_sub(offset);
+    walk.copyable = copyable;
     walk.allowance = allowance;
     walk.thread = thread;
     walk.end = place.position.wrapping_add(u64::from(moved));
@@ -414,7 +417,11 @@ extern "C" fn flush(last: u64) -> u64 {
     walk.filled = 0;
     if walk.frames.followed == 0 {
         let beyond = if last != 0 { walk.bytes } else { 0 };
-        counters::add(counter::UNCOPIED_BYTES, u64::from(beyond));
+        let skipped = walk.copyable == 0;
+        counters::add(
+            if skipped { counter::SKIPPED_BYTES } else { counter::UNCOPIED_BYTES },
+            u64::from(beyond),
+        );
         return if filled + beyond > 0 { output::data(filled, filled.wrapping_add(beyond)) } else { 0 };
     }
     let (copied, content) = walk.frames.share(filled, walk.bytes);

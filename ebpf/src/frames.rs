@@ -23,8 +23,8 @@ use crate::{
 
 /// Bytes that are read ahead in search of the next header.
 pub(crate) const AHEAD: u32 = 1024;
-/// Headers in so many bytes, at most.
-const HEADERS: usize = (AHEAD / HEADER) as usize + 2;
+/// Headers in so many bytes, at most: those read ahead, and those that were judged before.
+const HEADERS: usize = (AHEAD as usize + limit::JUDGED_MAX) / HEADER as usize + 2;
 /// A payload has at most 2^24 - 1 bytes.
 const LENGTH_MAX: u64 = 0xff_ffff;
 /// The bytes of a header that tell its length and its type.
@@ -33,6 +33,8 @@ const DATA: u32 = 0;
 
 /// What a client sends first (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Less of it tells nothing: no request of HTTP/1 has this method.
+const METHOD: u32 = 4;
 
 /// The frames of the call that is being copied. Offsets count from the first byte of the piece.
 #[repr(C)]
@@ -85,45 +87,55 @@ pub(crate) fn begin(frames: &mut Frames, half: &mut Half, position: u64, moved: 
     if frames.kept >= KEPT {
         return if payload < moved { payload } else { moved };
     }
-    let wanted = KEPT - frames.kept;
-    if payload > wanted + LEFT_OUT_MIN {
-        frames.cut = wanted;
-    }
+    frames.leave_out();
     0
 }
 
-/// The first `length` bytes of the connection in one direction are in the piece: if they are what HTTP/2 begins with,
-/// frames are followed from here.
+/// The first bytes of the connection in one direction are in the piece, `length` of them, but for the `before` ones that
+/// left its verdict open: if they are what HTTP/2 begins with, frames are followed.
 #[inline(always)]
-pub(crate) fn recognise(connection: &mut Connection, way: u8, length: u32, server: bool) {
+pub(crate) fn recognise(connection: &mut Connection, way: u8, before: u32, length: u32, server: bool) {
     const PREFACE_LENGTH: u64 = PREFACE.len() as u64;
-    let client = !server && length >= PREFACE.len() as u32 && is_preface();
-    if !client && !server {
+    let Ok(scratch) = output::scratch() else { return };
+    let server = server && before == 0;
+    let client = !server && before < METHOD && before + length >= METHOD && is_preface(before, length);
+    // Bytes that could not be copied came first: these are not the opening.
+    // SAFETY: this processor's own buffer.
+    let first = unsafe { (*scratch).record.position } == u64::from(before);
+    if !first || !client && !server {
         return;
     }
     let other = connections::half(connection, direction::SENT - way);
-    if other.position == 0 {
-        other.frame_at = if client { 0 } else { PREFACE_LENGTH };
+    let begins = if client { 0 } else { PREFACE_LENGTH };
+    if other.position <= begins {
+        other.frame_at = begins;
     }
     connections::half(connection, way).frame_at = if client { PREFACE_LENGTH } else { 0 };
 }
 
+/// Whether the piece goes on with the preface behind its first bytes, as far as it goes and up to `SM`.
 #[inline(always)]
-fn is_preface() -> bool {
+fn is_preface(before: u32, length: u32) -> bool {
     let Ok(scratch) = output::scratch() else { return false };
-    let mut word = 0;
-    while word < PREFACE.len() / 8 {
-        // SAFETY: the payload is longer than the preface; both are read in whole words.
+    let mut index = 0;
+    while index < PREFACE.len() - METHOD as usize {
+        if index as u32 >= length {
+            break;
+        }
+        // SAFETY: both indices are inside the preface, and the payload is longer; volatile keeps it a table.
         let (one, other) = unsafe {
             (
-                (&raw const (*scratch).payload).cast::<u64>().add(word).read_unaligned(),
-                (&raw const *PREFACE).cast::<u64>().add(word).read_unaligned(),
+                (&raw const (*scratch).payload).cast::<u8>().add(index).read(),
+                (&raw const *PREFACE)
+                    .cast::<u8>()
+                    .add(at_most(before, METHOD) as usize + index)
+                    .read_volatile(),
             )
         };
         if one != other {
             return false;
         }
-        word += 1;
+        index += 1;
     }
     true
 }
@@ -134,11 +146,12 @@ pub(crate) fn follow(walk: &mut Walk, half: &Half) {
     let Ok(scratch) = output::scratch() else { return };
     // SAFETY: this processor's own buffer.
     let record = unsafe { &mut (*scratch).record };
-    if half.frame_at == UNKNOWN || record.position != 0 {
+    let next = half.frame_at.wrapping_sub(record.position);
+    if half.frame_at == UNKNOWN || next > PREFACE.len() as u64 {
         return;
     }
     record.header.flags |= data_flag::FRAMED;
-    let next = half.frame_at as u32;
+    let next = next as u32;
     let kept = u32::from(NOT_DATA);
     walk.frames = Frames { followed: 1, next, word: 0, have: 0, kept, content: 0, cut: 0, first: NO_FRAME };
     walk.allow(limit::FRAMED_COPY_LIMIT);
@@ -149,6 +162,15 @@ impl Frames {
     #[inline(always)]
     pub(crate) fn go_on(&self, moved: u32) -> bool {
         self.followed != 0 && self.next > moved
+    }
+
+    /// Content of a DATA frame goes on up to `next`: what lies behind the bytes of it that are kept is left out, if it is
+    /// worth it.
+    #[inline(always)]
+    fn leave_out(&mut self) {
+        if self.kept < KEPT && self.next > KEPT - self.kept + LEFT_OUT_MIN {
+            self.cut = KEPT - self.kept;
+        }
     }
 
     /// So many bytes of content at the start of the call are left out.
@@ -255,19 +277,24 @@ pub(crate) fn settle(frames: &mut Frames, copied: u32, beyond: u32) -> u32 {
             frames.kept = if kept < KEPT { kept } else { KEPT };
         }
         frames.next -= copied;
+        // The piece was full before all that is kept was in it.
+        frames.leave_out();
     } else {
         carry(frames, copied);
         frames.next = 0;
     }
     frames.content = 0;
     if beyond > 0 {
+        let content = frames.kept != u32::from(NOT_DATA) && frames.next >= beyond;
+        counters::add(
+            if content { counter::SKIPPED_BYTES } else { counter::UNCOPIED_BYTES },
+            u64::from(beyond),
+        );
         if frames.next >= beyond {
             frames.next -= beyond;
-            counters::add(counter::SKIPPED_BYTES, u64::from(beyond));
         } else {
             // Headers passed unseen.
             frames.followed = 0;
-            counters::add(counter::UNCOPIED_BYTES, u64::from(beyond));
         }
     }
     first
@@ -301,8 +328,27 @@ pub(crate) fn keep(frames: &Frames, half: &mut Half, end: u64) {
         half.frame_at = UNKNOWN;
         return;
     }
-    half.frame_at = end.wrapping_add(u64::from(frames.next));
-    half.frame_word = frames.word;
-    half.frame_have = frames.have as u8;
-    half.frame_kept = frames.kept as u8;
+    publish(half, end.wrapping_add(u64::from(frames.next)), frames);
+}
+
+/// A frame begins at a position, says user space.
+#[inline(always)]
+pub(crate) fn tell(half: &mut Half, position: u64) {
+    let kept = u32::from(NOT_DATA);
+    let none = Frames { followed: 1, next: 0, word: 0, have: 0, kept, content: 0, cut: 0, first: NO_FRAME };
+    publish(half, position, &none);
+}
+
+/// Where the next header begins or goes on is written last: a call on another processor that takes it up sees the
+/// bytes that passed of the same header, not of an earlier one.
+#[inline(always)]
+fn publish(half: &mut Half, position: u64, frames: &Frames) {
+    // SAFETY: aligned words in a map value; volatile keeps their order.
+    unsafe {
+        (&raw mut half.frame_at).write_volatile(UNKNOWN);
+        (&raw mut half.frame_word).write_volatile(frames.word);
+        (&raw mut half.frame_have).write_volatile(frames.have as u8);
+        (&raw mut half.frame_kept).write_volatile(frames.kept as u8);
+        (&raw mut half.frame_at).write_volatile(position);
+    }
 }

@@ -19,11 +19,15 @@ pub(crate) fn admits(connection: &mut Connection, direction: u8, length: u32) ->
     if connection.verdict == verdict::CANDIDATE {
         return true;
     }
+    // Ordered while the call was inside.
+    if connection.verdict == verdict::IGNORED {
+        return false;
+    }
     let opening = connection.flags & flag::FROM_OPENING != 0;
     let before = connections::half(connection, direction).judged;
     let frame = starts_frame(length, opening);
-    if opening && before == 0 {
-        frames::recognise(connection, direction, length, frame);
+    if opening {
+        frames::recognise(connection, direction, before, length, frame);
     }
     let answer =
         if frame { MESSAGE } else { look(u64::from(length), u64::from(if opening { before } else { 0 })) };

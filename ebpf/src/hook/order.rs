@@ -9,7 +9,7 @@ use abi::{
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
 use super::close::raw_argument;
-use crate::{connections, filter::Thread, output, socket};
+use crate::{connections, filter::Thread, frames, output, socket};
 
 /// hooks: none; run by BPF_PROG_TEST_RUN with (order, sock, inode, position)
 #[raw_tracepoint]
@@ -42,9 +42,6 @@ pub(crate) fn order(ctx: RawTracePointContext) -> i32 {
 fn frames_at(connection: &mut Connection, way: u8, position: u64) {
     let half = connections::half(connection, way);
     if half.frame_at == frame::UNKNOWN && half.position <= position {
-        half.frame_word = 0;
-        half.frame_have = 0;
-        half.frame_kept = frame::NOT_DATA;
-        half.frame_at = position;
+        frames::tell(half, position);
     }
 }

@@ -114,9 +114,10 @@ impl Http2 {
         half.followed = input.framing != Framing::Unknown;
         if half.frames.is_lost() {
             let found = match input.framing {
-                Framing::From(position) => position,
-                // Content is left out: what looks like a chain of frames need not be one.
-                Framing::Inside => return None,
+                Framing::From(position) if position >= input.position => position,
+                // Content is left out: what looks like a chain of frames need not be one. A frame that began in bytes
+                // of the record that were delivered before tells nothing of these.
+                Framing::From(_) | Framing::Inside => return None,
                 Framing::Unknown => {
                     let search = half.search.get_or_insert_with(|| Box::new(Search::new(Some(is_request))));
                     search.bytes(input)?.position
@@ -412,9 +413,10 @@ impl Protocol for Http2 {
     fn absorbs(&self, direction: Direction, _position: u64, length: u64) -> bool {
         let is_request = direction == self.streams.side.requests();
         let half = if is_request { &self.requests } else { &self.responses };
-        // The last byte of a frame is worth a wait: its call may end the stream.
+        // The last byte of a frame is worth a wait: its call may end the stream. Before it, what a kernel side that follows
+        // frames has not recorded is content that it leaves out, whatever that would have told.
         let inside = |(stream, left): (u32, u32)| {
-            length < u64::from(left) && self.streams.absorbs(stream, is_request, length)
+            length < u64::from(left) && (half.followed || self.streams.absorbs(stream, is_request, length))
         };
         self.done || (is_request || self.held.is_empty()) && half.frames.data().is_some_and(inside)
     }

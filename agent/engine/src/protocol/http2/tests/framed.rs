@@ -75,6 +75,26 @@ fn content_that_is_left_out_before_a_record_of_the_same_call_is_not_waited_for()
 }
 
 #[test]
+fn content_of_a_call_that_made_no_record_is_not_waited_for() {
+    let mut client = Encoder::default();
+    let mut kernel = Kernel::new();
+    // Two messages in one frame: the prefix of the second is left out.
+    let content = [message(400), message(15_590)].concat();
+    let mut first = [PREFACE, &settings(&[]), &client.call(1, "/a.B/C")].concat();
+    first.extend(&data(1, &content[..], true)[..9 + 32]);
+    let framing = kernel.from(24);
+    kernel.requests(0, &first, 0, framing);
+    kernel.position += 5_000;
+    let rest = content.len() as u64 - 32 - 5_000;
+    let framing = kernel.from(rest);
+    kernel.requests(rest, &client.get(3, "/behind"), 0, framing);
+    assert_eq!(kernel.connection.deadline(), None, "nothing waits");
+    kernel.connection.finish(Unseen::AgentStopped, kernel.now, &mut kernel.out);
+    assert_eq!(kernel.out.told.keys().copied().collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(kernel.out.told[&1].messages.map(|(requests, _)| requests), Some(None), "it is not known");
+}
+
+#[test]
 fn after_a_lost_record_frames_are_where_the_kernel_side_says() {
     let mut client = Encoder::default();
     let mut kernel = Kernel::new();
@@ -93,6 +113,29 @@ fn after_a_lost_record_frames_are_where_the_kernel_side_says() {
     let seen: Vec<_> = kernel.out.told.keys().copied().collect();
     assert_eq!(seen, [1, 5]);
     assert!(kernel.out.told[&5].summary().starts_with("GET /c"), "{}", kernel.out.told[&5].summary());
+}
+
+#[test]
+fn a_frame_that_began_in_bytes_that_came_too_late_is_not_where_reading_begins() {
+    let mut client = Encoder::default();
+    let mut kernel = Kernel::new();
+    let first = [PREFACE, &settings(&[]), &client.get(1, "/a")].concat();
+    let framing = kernel.from(24);
+    kernel.requests(0, &first, 0, framing);
+    kernel.position += client.get(3, "/lost").len() as u64;
+    // A range in which another call's bytes lie too: those that come later begin inside of it.
+    kernel.requests(0, &[0; 50], 30, Framing::Inside);
+    kernel.now += limit::REORDER_WAIT;
+    kernel.connection.timeout(kernel.now, &mut kernel.out);
+    kernel.position -= 30;
+    let content = [vec![0; 21], Encoder::default().get(7, "/content")].concat();
+    let late = [vec![0; 9], content].concat();
+    let framing = kernel.from(0);
+    kernel.requests(0, &late, 0, framing);
+    let framing = kernel.from(0);
+    kernel.requests(0, &Encoder::default().get(9, "/c"), 0, framing);
+    kernel.connection.finish(Unseen::AgentStopped, kernel.now, &mut kernel.out);
+    assert_eq!(kernel.out.told.keys().copied().collect::<Vec<_>>(), [1, 9]);
 }
 
 #[test]
