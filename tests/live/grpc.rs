@@ -171,6 +171,12 @@ fn every_call_of_grpc_js_is_seen_from_both_sides() {
     assert_every_call_is_seen(Peer::Node);
 }
 
+#[test]
+fn every_call_of_tonic_is_seen_from_both_sides() {
+    let _machine = live!();
+    assert_every_call_is_seen(Peer::Rust);
+}
+
 const RANDOM: usize = 10_000;
 
 #[test]

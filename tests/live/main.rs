@@ -30,6 +30,7 @@ mod grpc;
 mod harness;
 mod http2;
 mod http2_content;
+mod http2_peers;
 mod kill;
 mod links;
 mod messages;

@@ -117,3 +117,11 @@ pub fn target_directory() -> PathBuf {
 pub fn workload_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads").join(name)
 }
+
+/// A program of this package: cargo builds them with each test, whose directory is in theirs.
+pub fn program(name: &str) -> PathBuf {
+    let executable = std::env::current_exe().expect("path of this executable");
+    let found =
+        executable.ancestors().skip(1).map(|directory| directory.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("no program {name} beside {}: cargo builds it", executable.display()))
+}

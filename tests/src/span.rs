@@ -36,6 +36,8 @@ pub struct Span {
     pub end: u64,
     /// Trace and span ids of span links.
     pub links: Vec<(String, String)>,
+    /// Names and attributes of span events.
+    pub events: Vec<(String, Attributes)>,
 }
 
 impl Span {
@@ -116,6 +118,11 @@ pub fn from_request(request: &ExportTraceServiceRequest) -> Vec<Span> {
                 start: span.start_time_unix_nano,
                 end: span.end_time_unix_nano,
                 links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
+                events: span
+                    .events
+                    .iter()
+                    .map(|event| (event.name.clone(), attributes(&event.attributes)))
+                    .collect(),
             });
         }
     }
@@ -150,6 +157,10 @@ fn from_json(line: &str) -> Vec<Span> {
                 links: list(span, "links")
                     .iter()
                     .map(|link| (string(link, "traceId"), string(link, "spanId")))
+                    .collect(),
+                events: list(span, "events")
+                    .iter()
+                    .map(|event| (string(event, "name"), json_attributes(event)))
                     .collect(),
             });
         }

@@ -136,6 +136,7 @@ fn read(span: &Value, process: &Value) -> Span {
         start: microseconds("startTime"),
         end: microseconds("startTime") + microseconds("duration"),
         links: references("FOLLOWS_FROM"),
+        events: Vec::new(),
     }
 }
 

@@ -84,6 +84,7 @@ impl Backend for Zipkin {
             // A duration of 0 would mean that it is not known.
             end: span.end.max(span.start + 1000),
             links: Vec::new(),
+            events: Vec::new(),
             ..span
         }
     }
@@ -119,5 +120,6 @@ fn read(span: &Value) -> Span {
         start: microseconds("timestamp"),
         end: microseconds("timestamp") + microseconds("duration"),
         links: Vec::new(),
+        events: Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 use opentelemetry_proto::tonic::{
     common::v1::ArrayValue,
     resource::v1::Resource,
-    trace::v1::{ResourceSpans, ScopeSpans, Span as Proto, Status},
+    trace::v1::{ResourceSpans, ScopeSpans, Span as Proto, Status, span::Event},
 };
 
 use super::*;
@@ -29,6 +29,11 @@ fn protobuf_and_json_read_the_same() {
             pair("http.request.method", text("_OTHER")),
             pair("http.request.method_original", text("REPORT")),
         ],
+        events: vec![Event {
+            name: "spandrel.informational".to_owned(),
+            attributes: vec![pair("http.response.status_code", any_value::Value::IntValue(103))],
+            ..Event::default()
+        }],
         status: Some(Status { message: String::new(), code: 2 }),
         ..Proto::default()
     };
@@ -41,5 +46,6 @@ fn protobuf_and_json_read_the_same() {
     assert_eq!(spans, from_json_lines(&line));
     assert_eq!((spans[0].label().as_str(), spans[0].code()), ("s client REPORT /a/b", Some(404)));
     assert_eq!((spans[0].target().as_str(), spans[0].status), ("/a/b?c=d", 2));
+    assert_eq!(spans[0].events[0].1["http.response.status_code"], 103);
     assert_eq!(from_json_lines(&line[..line.len() - 2]), [], "a line that is not complete is not read");
 }

@@ -15,6 +15,7 @@ fn span(id: &str, parent: Option<&str>, path: &str, start: u64) -> Span {
         start,
         end: start,
         links: Vec::new(),
+        events: Vec::new(),
     }
 }
 

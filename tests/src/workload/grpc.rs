@@ -11,6 +11,7 @@ use super::{built, compiled, go_compiler, python};
 use crate::{
     free_port,
     process::{Process, output},
+    program,
     wait::LONG,
     workload_file,
 };
@@ -34,6 +35,8 @@ pub enum Peer {
     Go,
     /// @grpc/grpc-js.
     Node,
+    /// tonic.
+    Rust,
 }
 
 /// A server that listens, and a client that has not called it yet.
@@ -92,6 +95,7 @@ impl Peer {
                 command.arg(workload_file("grpc/peer.js")).env("NODE_PATH", from_npm());
                 command
             }
+            Self::Rust => Command::new(program("grpc-peer")),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Servers of HTTP/2 without TLS.
 
+pub mod peer;
+
 use std::{net::TcpStream, process::Command};
 
 use crate::{
@@ -40,5 +42,26 @@ pub fn nginx(directory: &TempDir) -> (Process, u16) {
     command.args(["-e", "stderr", "-c"]).arg(configuration).env("OTEL_SERVICE_NAME", "nginx");
     let process = Process::start("nginx", &mut command);
     wait_until("nginx listens", LONG, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    (process, port)
+}
+
+/// Apache httpd that takes HTTP/2 without TLS, `Upgrade: h2c` too, and its port.
+pub fn apache(directory: &TempDir) -> (Process, u16) {
+    let port = free_port();
+    let path = directory.path().display();
+    let modules = ["mpm_event", "authz_core", "http2"]
+        .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"));
+    let configuration = directory.write(
+        "apache.conf",
+        &format!(
+            "{}ServerRoot {path}\nServerName localhost\nUser nobody\nGroup nogroup\nPidFile {path}/httpd.pid\nDocumentRoot {path}\n\
+             ErrorLog /dev/stderr\nListen 127.0.0.1:{port}\nProtocols h2c http/1.1\nH2Upgrade on\n",
+            modules.concat()
+        ),
+    );
+    let mut command = Command::new("apache2");
+    command.arg("-DFOREGROUND").arg("-f").arg(configuration).env("OTEL_SERVICE_NAME", "apache");
+    let process = Process::start("apache2", &mut command);
+    wait_until("apache2 listens", LONG, || TcpStream::connect(("127.0.0.1", port)).is_ok());
     (process, port)
 }

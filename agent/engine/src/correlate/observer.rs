@@ -10,7 +10,7 @@ use crate::{
     exchange::{Claim, Exchange, Head, Key, Method, Rpc, Socket, kept::Kept},
     limit,
     policy::opt_in::Item,
-    protocol::{Ending, Field, Number, Observer, RequestHead, ResponseHead, Side, Trailers},
+    protocol::{Ending, Field, Number, Observer, RequestHead, ResponseHead, Side, Trailers, Version},
 };
 
 /// Watches one connection.
@@ -88,6 +88,10 @@ impl Observer for Watch<'_> {
         let Some((key, exchange)) = self.exchange(number) else { return };
         exchange.status = head.status;
         exchange.answered_by(head);
+        // `Upgrade: h2c`: it is the version that the two agreed on.
+        if let Some(request) = exchange.head.as_mut().filter(|_| head.version == Version::Http2) {
+            request.version = Version::Http2;
+        }
         if !exchange.policy.headers.response.is_empty() {
             self.correlator.keep_response_fields(key, head.fields);
         }

@@ -100,3 +100,23 @@ fn http_1_0_says_so() {
          PEER",
     );
 }
+
+#[test]
+fn a_request_that_was_answered_after_an_upgrade_is_of_http2() {
+    // 101, then SETTINGS and HEADERS with END_STREAM and `:status: 200`.
+    let response = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n\
+                    \0\0\0\x04\0\0\0\0\0\0\0\x05\x01\x05\0\0\0\x01\x08\x03200";
+    let request = get("/a", "Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAMAAABk");
+    serve(request).answer(response).gives(
+        "GET | Server | Unset
+         http.request.method=GET
+         url.path=/a
+         url.scheme=http
+         server.address=shop
+         server.port:80
+         network.protocol.version=2
+         http.response.status_code:200
+         event spandrel.informational http.response.status_code:101
+         PEER",
+    );
+}
