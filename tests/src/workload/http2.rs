@@ -1,5 +1,9 @@
 //! Servers of HTTP/2 without TLS.
 
+mod peers;
+
+pub use self::peers::Peer;
+
 use std::{net::TcpStream, process::Command};
 
 use crate::{
