@@ -72,7 +72,7 @@ fn calls() -> BTreeMap<String, Call> {
 }
 
 fn number(span: &Span) -> &str {
-    let value = span.attributes.get("rpc.request.metadata.number");
+    let value = span.attributes.get("rpc.request.header.number");
     value.and_then(|values| values[0].as_str()).unwrap_or_else(|| panic!("no number: {span:#?}"))
 }
 
@@ -85,7 +85,7 @@ fn assert_right(span: &Span, service: &str, call: &Call) {
     let method = format!("{service}/{}", call.method);
     assert_eq!((&span.name, span.text("rpc.method")), (&method, Some(method.as_str())), "{span:#?}");
     assert_eq!(span.text("rpc.system.name"), Some("grpc"), "{span:#?}");
-    assert_eq!(span.text("rpc.response.status_code"), Some(call.code), "{span:#?}");
+    assert_eq!(span.text("rpc.status_code"), Some(call.code), "{span:#?}");
     assert_eq!(span.text("error.type"), error.then_some(call.code), "{span:#?}");
     assert_eq!(span.status, if error { 2 } else { 0 }, "{span:#?}");
     let messages = ["sent", "received"].map(|way| span.number(&format!("spandrel.rpc.messages.{way}")));
@@ -193,6 +193,6 @@ fn methods_that_a_server_does_not_have_give_one_name() {
     assert_eq!(names, BTreeSet::from([("grpc", Some("_OTHER"))]));
     let called: BTreeSet<_> = of(Kind::Client).map(|span| span.text("rpc.method")).collect();
     assert!(called == asked && called.len() == RANDOM, "{} called, {} seen", called.len(), asked.len());
-    assert!(finished.spans.iter().all(|span| span.text("rpc.response.status_code") == Some("UNIMPLEMENTED")));
+    assert!(finished.spans.iter().all(|span| span.text("rpc.status_code") == Some("UNIMPLEMENTED")));
     assert!(asked.iter().flatten().all(|method| method.starts_with(&service)));
 }

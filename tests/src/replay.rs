@@ -89,15 +89,73 @@ pub fn yaml(spans: &[Span]) -> String {
     text
 }
 
-/// What a span is of, whatever became of it: kind, process, method and target.
-pub fn identity(span: &Span) -> String {
-    let attributes: Vec<_> =
-        ["http.request.method", "http.request.method_original", "url.path", "url.query", "url.full"]
-            .iter()
-            .filter_map(|key| span.attributes.iter().find(|attribute| attribute.key == *key))
-            .map(|attribute| format!("{:?}", attribute.value))
-            .collect();
-    format!("{:?} {} {}", span.kind, span.tgid, attributes.join(" "))
+/// What a span is of, whatever became of it, as far as it says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    kind: String,
+    /// Whose attributes it has.
+    protocol: Option<&'static str>,
+    method: Option<String>,
+    server: Option<String>,
+    /// Of a call, that of its method.
+    path: Option<String>,
+    query: Option<String>,
+    /// The path or the query goes on.
+    cut: bool,
+}
+
+impl Identity {
+    pub fn of(span: &Span) -> Self {
+        let text = |key: &str| {
+            let attribute = span.attributes.iter().find(|attribute| attribute.key == key)?;
+            match &attribute.value {
+                Value::String(text) => Some(text.to_string()),
+                value @ (Value::Integer(_) | Value::Bool(_) | Value::Strings(_)) => {
+                    Some(format!("{value:?}"))
+                }
+            }
+        };
+        let has = |prefix: &str| span.attributes.iter().any(|attribute| attribute.key.starts_with(prefix));
+        let full = text("url.full");
+        let target = full.as_deref().and_then(|full| full.split_once("://")?.1.split_once('/'));
+        let target = target.map(|(_, target)| format!("/{target}"));
+        let (path, query) = match target.as_deref().map(|target| target.split_once('?').ok_or(target)) {
+            Some(Ok((path, query))) => (Some(path.to_owned()), Some(query.to_owned())),
+            Some(Err(path)) => (Some(path.to_owned()), None),
+            None => (text("url.path"), text("url.query")),
+        };
+        let call = text("rpc.method_original").or_else(|| text("rpc.method"));
+        Self {
+            kind: format!("{:?} of {}", span.kind, span.tgid),
+            protocol: ["http.", "rpc."].into_iter().find(|prefix| has(prefix)),
+            method: text("http.request.method_original").or_else(|| text("http.request.method")),
+            server: text("server.address"),
+            path: path.or_else(|| call.map(|method| format!("/{method}"))),
+            query,
+            cut: text("spandrel.target_truncated").is_some(),
+        }
+    }
+
+    /// May it be of the same exchange as this one, of which all is known? What is not known here may be anything there.
+    pub fn is_of(&self, whole: &Self) -> bool {
+        let fits = |part: &Option<String>, of: &Option<String>| match (part, of) {
+            (Some(part), Some(of)) => part == of || self.cut && of.starts_with(part.as_str()),
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        self.kind == whole.kind
+            && self.protocol.is_none_or(|protocol| whole.protocol == Some(protocol))
+            && fits(&self.method, &whole.method)
+            && fits(&self.server, &whole.server)
+            && fits(&self.path, &whole.path)
+            && fits(&self.query, &whole.query)
+    }
+
+    /// How many parts are known.
+    pub fn known(&self) -> usize {
+        let parts = [&self.method, &self.server, &self.path, &self.query];
+        parts.into_iter().flatten().count() + usize::from(self.protocol.is_some())
+    }
 }
 
 /// JSON's quoting is YAML's.

@@ -67,6 +67,16 @@ pub fn every_cut(records: &[Vec<u8>]) -> impl Iterator<Item = (String, Records)>
     })
 }
 
+/// The same cuts, those before one and the same byte of every record at once: for recordings of which there are too many
+/// to be made one by one.
+pub fn every_cut_at_once(records: &[Vec<u8>]) -> impl Iterator<Item = (String, Records)> + '_ {
+    let longest = records.iter().filter_map(|record| payload(record)).map(<[u8]>::len).max();
+    (1..longest.unwrap_or_default()).map(move |at| {
+        let pieces = |record: &Vec<u8>| cut(record, at).map_or_else(|| vec![record.clone()], Vec::from);
+        (format!("all records cut before byte {at}"), records.iter().flat_map(pieces).collect())
+    })
+}
+
 /// The recording without one record, each in turn.
 pub fn every_loss(records: &[Vec<u8>]) -> impl Iterator<Item = (String, Records)> + '_ {
     (0..records.len()).map(move |index| {

@@ -262,7 +262,8 @@ impl Exchange {
     /// Bytes of texts from the wire.
     pub(crate) fn kept_text(&self) -> usize {
         let head = self.head.as_ref().map_or(0, Head::size);
-        head.saturating_add(self.details.as_ref().map_or(0, |details| details.headers.size()))
+        let fields = |details: &Details| details.headers.size().saturating_add(details.trailers.size());
+        head.saturating_add(self.details.as_deref().map_or(0, fields))
     }
 
     /// It makes a span, or has made one.

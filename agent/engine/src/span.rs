@@ -12,6 +12,7 @@ pub(crate) mod target;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
 mod tests;
+mod undecided;
 
 use std::borrow::Cow;
 

@@ -11,7 +11,7 @@ use acceptance::{
     spandrel::{Options, binary},
     wait::LONG,
     workload::{
-        Family, Language, Proxy, Server, application,
+        Family, Language, Proxy, Server, application, grpc,
         http2::{self, nghttpd},
         nginx, proxy, python,
     },
@@ -132,16 +132,35 @@ c.recv(1);c.close();sys.stdin.read()
         with_curl(vec![front, back], &address, &urls)
     }),
     ("http2/h2load_nghttpd", || {
-        http2_of(nghttpd, "h2load", &["-n", "12", "-c", "1", "-m", "4", "@/file", "@/none", "@/file?x=1"])
+        http2_of(
+            nghttpd,
+            "h2load",
+            &["-n", "12", "-c", "1", "-m", "4", "http://@/file", "http://@/none", "http://@/file?x=1"],
+        )
     }),
     ("http2/h2load_nginx", || {
         http2_of(
             http2::nginx,
             "h2load",
-            &["-n", "12", "-c", "2", "-m", "3", "@/file", "@/none", "@/file?x=1"],
+            &["-n", "12", "-c", "2", "-m", "3", "http://@/file", "http://@/none", "http://@/file?x=1"],
         )
     }),
-    ("http2/nghttp", || http2_of(nghttpd, "nghttp", &["-v", "@/file", "@/large", "@/none"])),
+    ("http2/curl", || {
+        // This curl's second request of a connection fails, so that each is for another host.
+        let all = ["-sS", "--http2-prior-knowledge", "--connect-to", "::@"];
+        let get = ["http://a.test/file", "http://b.test/none", "http://c.test/file?x=1", "--next"];
+        http2_of(nghttpd, "curl", &[&all[..], &get, &all, &["-d", "x=1", "http://d.test/file"]].concat())
+    }),
+    ("http2/go", || pair(http2::recorded::Peer::Go.pair())),
+    ("http2/node", || pair(http2::recorded::Peer::Node.pair())),
+    ("http2/nghttp", || {
+        http2_of(nghttpd, "nghttp", &["-v", "http://@/file", "http://@/large", "http://@/none"])
+    }),
+    ("grpc/cpp", || grpc(grpc::Peer::Cpp)),
+    ("grpc/go", || grpc(grpc::Peer::Go)),
+    ("grpc/java", || grpc(grpc::Peer::Java)),
+    ("grpc/node", || grpc(grpc::Peer::Node)),
+    ("grpc/python", || grpc(grpc::Peer::Python)),
     ("unix/keep_alive", || {
         let server = application(Language::Python, Family::Unix, "server");
         let Address::Unix(path) = server.address.clone() else { panic!("a Unix address") };
@@ -220,13 +239,21 @@ fn http2_of(serve: fn(&TempDir) -> (Process, u16), program: &str, arguments: &[&
     directory.write("file", "ok\n");
     directory.write("large", &"x".repeat(20_000));
     let (server, port) = serve(&directory);
-    let arguments = arguments.iter().map(|argument| match argument.strip_prefix('@') {
-        Some(path) => format!("http://127.0.0.1:{port}{path}"),
-        None => (*argument).to_owned(),
-    });
-    let client = waiting(program, arguments);
+    let address = format!("127.0.0.1:{port}");
+    let client = waiting(program, arguments.iter().map(|argument| argument.replace('@', &address)));
     let server = Server { process: server, address: Address::loopback(port), directory };
     Case { servers: vec![server], scripts: Vec::new(), client: Some(client), traffic: Box::new(|| {}) }
+}
+
+/// Few calls of an implementation of gRPC to itself.
+fn grpc(peer: grpc::Peer) -> Case {
+    let pair = grpc::Pair::few(peer, "shop.Load");
+    self::pair((pair.server, pair.client))
+}
+
+/// A server, and a client that knows it.
+fn pair((server, client): (Process, Process)) -> Case {
+    Case { servers: Vec::new(), scripts: vec![server], client: Some(client), traffic: Box::new(|| {}) }
 }
 
 fn record(name: &str, mut case: Case) {

@@ -1,6 +1,8 @@
 //! Programs of gRPC's implementations. Each is a server and a client of the same methods, in generic form: none
 //! needs generated code.
 
+mod few;
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -1,6 +1,7 @@
 //! Servers of HTTP/2 without TLS.
 
 pub mod peer;
+pub mod recorded;
 
 use std::{net::TcpStream, process::Command};
 

@@ -2,6 +2,7 @@
 const grpc = require('@grpc/grpc-js');
 const [role, port, service, what] = process.argv.slice(2);
 const same = (value) => value;
+const calls = Number(process.env.CALLS || 1000);
 
 const method = (name, requestStream, responseStream) => ({
   path: `/${service}/${name}`, requestStream, responseStream,
@@ -82,8 +83,8 @@ function expect(right, what) {
 async function load(client) {
   const one = (start) => new Promise((done, failed) =>
     start((error, answer) => (error ? failed(error) : done(answer))));
-  await atATime(50, 1000, (n) => one((done) => client.Unary(Buffer.alloc(n), number('u', n), done)));
-  await atATime(10, 100, async (n) => {
+  await atATime(50, calls, (n) => one((done) => client.Unary(Buffer.alloc(n), number('u', n), done)));
+  await atATime(10, calls / 10, async (n) => {
     const answer = await one((done) => {
       const call = client.Upload(number('r', n), done);
       for (let message = 0; message < 5; message++) call.write(Buffer.from('x'));
@@ -91,9 +92,9 @@ async function load(client) {
     });
     expect(answer.toString() === '5', answer);
   });
-  await atATime(10, 100, async (n) =>
+  await atATime(10, calls / 10, async (n) =>
     expect(await answers(client.Download(Buffer.from('7'), number('d', n))) === 7, 'Download'));
-  await atATime(10, 100, async (n) => {
+  await atATime(10, calls / 10, async (n) => {
     const call = client.Chat(number('c', n));
     const count = answers(call);
     for (let message = 0; message < 4; message++) call.write(Buffer.from('x'));

@@ -3,6 +3,7 @@
 What is called, and what the client writes at its end, is the same for the peers of all languages: see live/grpc.rs.
 """
 
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 role, port, service = sys.argv[1:4]
+CALLS = int(os.environ.get("CALLS", "1000"))
 
 
 def unary(request, context):
@@ -92,10 +94,10 @@ def load(channel):
         except grpc.RpcError as error:
             return error.code().value[0]
 
-    at_a_time(50, 1000, lambda n: unary(b"x" * n, metadata=number("u", n)))
-    at_a_time(10, 100, lambda n: upload(iter([b"x"] * 5), metadata=number("r", n)))
-    at_a_time(10, 100, lambda n: list(download(b"7", metadata=number("d", n))))
-    at_a_time(10, 100, talk)
+    at_a_time(50, CALLS, lambda n: unary(b"x" * n, metadata=number("u", n)))
+    at_a_time(10, CALLS // 10, lambda n: upload(iter([b"x"] * 5), metadata=number("r", n)))
+    at_a_time(10, CALLS // 10, lambda n: list(download(b"7", metadata=number("d", n))))
+    at_a_time(10, CALLS // 10, talk)
     assert [code(index) for index in range(17)] == list(range(17))
     start = time.monotonic()
     list(slow(b"", metadata=number("l", 0)))

@@ -93,13 +93,17 @@ impl Observer for Watch<'_> {
             request.version = Version::Http2;
         }
         if !exchange.policy.headers.response.is_empty() {
-            self.correlator.keep_response_fields(key, head.fields);
+            // A response of trailers alone (gRPC over HTTP/2, Trailers-Only).
+            let trailers = exchange.rpc.as_ref().is_some_and(|rpc| rpc.returned().is_some());
+            self.correlator.keep_response_fields(key, head.fields, trailers);
         }
     }
 
     fn trailers(&mut self, number: Number, trailers: &Trailers<'_>) {
-        if let Some((_, exchange)) = self.exchange(number) {
-            exchange.trailers(trailers);
+        let Some((key, exchange)) = self.exchange(number) else { return };
+        exchange.trailers(trailers);
+        if exchange.rpc.is_some() && !exchange.policy.headers.response.is_empty() {
+            self.correlator.keep_response_fields(key, trailers.fields, true);
         }
     }
 
@@ -262,15 +266,20 @@ impl Correlator {
     }
 
     /// Keeps the fields of a response that its operator asked for.
-    fn keep_response_fields(&mut self, key: Key<Exchange>, fields: &[Field<'_>]) {
+    fn keep_response_fields(&mut self, key: Key<Exchange>, fields: &[Field<'_>], trailers: bool) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let room = limit::KEPT_TEXT_MAX.saturating_sub(self.kept_text);
         let (kept, left_out) = Kept::new(&exchange.policy.headers.response, fields, room);
         self.counters.add(Counter::HeadersLeftOut, left_out);
+        if kept.is_empty() {
+            return;
+        }
+        let details = exchange.details();
+        let place = if trailers { &mut details.trailers } else { &mut details.headers };
         // A second head of one response would not be accounted for.
-        if !kept.is_empty() && exchange.details().headers.is_empty() {
+        if place.is_empty() {
             self.kept_text = self.kept_text.saturating_add(kept.size());
-            exchange.details().headers = kept;
+            *place = kept;
         }
     }
 

@@ -199,9 +199,8 @@ impl Correlator {
     fn recognise(&mut self, key: Key<Exchange>) {
         let Some(exchange) = self.exchanges.get_mut(key).filter(|it| it.side == Side::Server) else { return };
         let (tgid, status) = (exchange.tgid, exchange.status);
-        if let (Some(rpc), Some(method)) =
-            (&mut exchange.rpc, exchange.head.as_ref().and_then(|head| head.target()))
-        {
+        let rpc = exchange.rpc.as_deref_mut().filter(|rpc| rpc.is_sure());
+        if let (Some(rpc), Some(method)) = (rpc, exchange.head.as_ref().and_then(|head| head.target())) {
             let answer = if rpc.is_unimplemented(status) {
                 Answer::Unimplemented
             } else if rpc.is_served() {

@@ -13,4 +13,6 @@ pub(crate) struct Details {
     pub(crate) first_byte: Option<Time>,
     /// Fields of the response.
     pub(crate) headers: Kept,
+    /// Of a gRPC call, those behind its messages.
+    pub(crate) trailers: Kept,
 }

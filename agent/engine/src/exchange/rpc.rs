@@ -1,7 +1,16 @@
 //! What makes an exchange a gRPC call, and how that ended.
 //!
-//! The content type of the request says that it is one. If that is unknown (a connection joined late), the
-//! response may still say so; if nothing does, it is shown as HTTP.
+//! The content type of the request says whether it is one. If that is unknown (a connection joined late, a gap), what
+//! else is known may say so, and if nothing does, the exchange is shown as neither:
+//!
+//! | known | it is |
+//! |---|---|
+//! | a method other than POST, which is the only one of gRPC | HTTP |
+//! | the content type of the response is one of gRPC's, or it has `grpc-status` | a call |
+//! | the response is successful (2xx), of another content type | HTTP |
+//!
+//! `te: trailers`, what the path looks like and what other streams of the connection are say nothing. Nor does a response
+//! of another content type that is no success: proxies give such ones to calls too.
 
 use crate::{
     event::Time,
@@ -139,6 +148,7 @@ impl Rpc {
         let content = match Content::of_fields(head.fields) {
             Some(Content::Other) => return None,
             None if !head.fields_incomplete => return None,
+            None if head.method.is_some_and(|method| method != b"POST") => return None,
             content => content,
         };
         Some(Box::new(Self {
@@ -155,6 +165,11 @@ impl Rpc {
 
     pub(crate) fn is_sure(&self) -> bool {
         self.content.is_some()
+    }
+
+    /// What the response says, by itself.
+    pub(crate) fn returned(&self) -> Option<Code> {
+        self.code
     }
 
     pub(crate) fn message(&self) -> Option<&str> {
@@ -191,11 +206,11 @@ impl Exchange {
         let content = Content::of_fields(head.fields);
         if !rpc.is_sure() {
             match content {
-                Some(Content::Other) => {
+                Some(Content::Other) if head.status.is_some_and(|status| status / 100 == 2) => {
                     self.rpc = None;
                     return;
                 }
-                content => rpc.content = content,
+                content => rpc.content = content.filter(|content| *content != Content::Other),
             }
         }
         rpc.read(head.fields, head.fields_incomplete);

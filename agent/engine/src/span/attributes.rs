@@ -1,12 +1,14 @@
-//! The attributes of an HTTP span: OpenTelemetry's stable conventions, required and recommended ones; others only if
-//! its operator asked for them.
+//! The attributes of a span, and those of an HTTP span: OpenTelemetry's stable conventions, required and recommended ones;
+//! others only if its operator asked for them.
 //!
 //! Unknown is left out. The route is one of the configured patterns or is not there, and the path is never in the
 //! name. `network.peer.*` is always the socket's other end, whatever proxies say of the client.
 
 use std::borrow::Cow;
 
-use super::{Attribute, Kind, Span, Status, Value, client, events, names, outcome, redact, rpc, server};
+use super::{
+    Attribute, Kind, Span, Status, Value, client, events, names, outcome, redact, rpc, server, undecided,
+};
 use crate::{
     event::{Endpoint, Time},
     exchange::{Details, Exchange, Head, Method, Socket, Trace, kept::Kept, rpc::Code},
@@ -31,15 +33,19 @@ pub(crate) fn span(
     let policy = &*exchange.policy;
     let head = exchange.head.as_ref();
     let mut list = List(Vec::with_capacity(ATTRIBUTES.saturating_add(policy.attributes.len())));
-    let call = rpc::call(exchange);
-    let (name, error) = match call {
-        Some(call) => (rpc::describe(&mut list, exchange, call), rpc::error(exchange)),
-        None => {
-            let error = outcome::error(exchange.side, exchange.status, exchange.ending);
-            (http(&mut list, exchange, socket.as_deref()), error)
+    let rpc = exchange.rpc.as_deref();
+    let call = rpc.filter(|rpc| rpc.is_sure());
+    let (name, error) = if let Some(call) = call {
+        (rpc::describe(&mut list, exchange, call, socket.as_deref()), rpc::error(exchange, call))
+    } else {
+        let error = outcome::error(exchange.side, exchange.status, exchange.ending);
+        match head.filter(|_| rpc.is_some()) {
+            Some(head) => (undecided::describe(&mut list, head, policy), error),
+            None => (http(&mut list, exchange, socket.as_deref()), error),
         }
     };
-    if head.is_some_and(|head| head.fields_incomplete && head.version == Version::Http2) {
+    let undecided = rpc.is_some() && call.is_none();
+    if undecided || head.is_some_and(|head| head.fields_incomplete && head.version == Version::Http2) {
         list.add(names::FIELDS_UNKNOWN, Value::Bool(true));
     }
     let port = socket.as_deref_mut().and_then(look_up_peer);

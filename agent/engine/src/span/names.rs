@@ -21,7 +21,7 @@ pub const NETWORK_LOCAL_PORT: &str = "network.local.port";
 pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
 pub const NETWORK_PEER_PORT: &str = "network.peer.port";
 pub const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
-/// Only of RPC: of HTTP it is the default.
+/// Not of HTTP, whose default it is.
 pub const NETWORK_PROTOCOL_NAME: &str = "network.protocol.name";
 pub const NETWORK_TRANSPORT: &str = "network.transport";
 pub const NETWORK_TYPE: &str = "network.type";
@@ -35,9 +35,13 @@ pub const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 
 pub const RPC_METHOD: &str = "rpc.method";
 pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
-pub const RPC_REQUEST_METADATA: &str = "rpc.request.metadata.";
-pub const RPC_RESPONSE_METADATA: &str = "rpc.response.metadata.";
-pub const RPC_RESPONSE_STATUS_CODE: &str = "rpc.response.status_code";
+/// The key of the metadata follows.
+pub const RPC_REQUEST_HEADER: &str = "rpc.request.header.";
+/// The key of the metadata follows: what is sent before the messages.
+pub const RPC_RESPONSE_HEADER: &str = "rpc.response.header.";
+/// The key of the metadata follows: what is sent behind the messages.
+pub const RPC_RESPONSE_TRAILER: &str = "rpc.response.trailer.";
+pub const RPC_STATUS_CODE: &str = "rpc.status_code";
 pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
 
 /// How the parent was found: `connection`, `header` or `reader`.
@@ -46,7 +50,7 @@ pub const LINK_METHOD: &str = "spandrel.link.method";
 pub const INCOMPLETE: &str = "spandrel.incomplete";
 /// How an exchange ended that neither succeeded nor failed: `cancelled`.
 pub const END: &str = "spandrel.end";
-/// Fields of the request are unknown: they refer to some that were sent before the agent was there.
+/// Fields of the request are unknown: they refer to some that were sent before the agent was there, or in a gap.
 pub const FIELDS_UNKNOWN: &str = "spandrel.fields_unknown";
 /// Messages of a gRPC call, as seen from the span's process.
 pub const RPC_MESSAGES_SENT: &str = "spandrel.rpc.messages.sent";

@@ -1,30 +1,35 @@
-//! The attributes of a gRPC span: OpenTelemetry's conventions for RPC, a release candidate.
+//! The attributes of a gRPC span: OpenTelemetry's stable conventions for RPC and gRPC.
 //!
 //! A span is named by its method, `package.Service/Method`, or `grpc` if that is not known, or not known to the
 //! service (`_OTHER`): whoever sends requests would choose names otherwise.
+//!
+//! `server.*` is what the client was configured with, so far as the wire shows it: `:authority`, whose port is not filled
+//! in, since that of a target without one depends on its resolver; or the path of a Unix socket. It is not what proxies
+//! say. The conventions for HTTP have other rules.
 
 use std::borrow::Cow;
 
 use super::{
     Status, Value,
-    attributes::{List, OTHER, default_port, version},
-    names, outcome, redact, server,
+    attributes::{List, OTHER, version},
+    names, outcome, redact,
     target::{Target, host_and_port},
 };
 use crate::{
-    exchange::{Exchange, Head, Rpc},
+    event::Endpoint,
+    exchange::{Exchange, Head, Rpc, Socket, rpc::Code},
     protocol::{Ending, Side},
 };
 
 const SYSTEM: &str = "grpc";
 
-/// What makes the exchange a call, if it is one.
-pub(super) fn call(exchange: &Exchange) -> Option<&Rpc> {
-    exchange.rpc.as_deref().filter(|rpc| rpc.is_sure())
-}
-
 /// Adds what the call was; returns the span's name.
-pub(super) fn describe(list: &mut List, exchange: &Exchange, rpc: &Rpc) -> Cow<'static, str> {
+pub(super) fn describe(
+    list: &mut List,
+    exchange: &Exchange,
+    rpc: &Rpc,
+    socket: Option<&Socket>,
+) -> Cow<'static, str> {
     list.text(names::RPC_SYSTEM_NAME, SYSTEM);
     let mut name = Cow::Borrowed(SYSTEM);
     if let Some(head) = &exchange.head {
@@ -37,21 +42,24 @@ pub(super) fn describe(list: &mut List, exchange: &Exchange, rpc: &Rpc) -> Cow<'
                 name = Cow::Owned(method);
             }
         }
-        address(list, exchange.side, head);
-        list.text(names::NETWORK_PROTOCOL_NAME, "http");
-        list.text(names::NETWORK_PROTOCOL_VERSION, version(head.version));
-        if head.target_truncated {
-            list.add(names::TARGET_TRUNCATED, Value::Bool(true));
+        let unix = socket.filter(|_| exchange.side == Side::Client).and_then(|socket| socket.remote.as_ref());
+        match unix {
+            Some(Endpoint::Unix(path)) if !path.is_empty() => {
+                list.text(names::SERVER_ADDRESS, redact::unix(path));
+            }
+            Some(Endpoint::Unix(_) | Endpoint::Ip(_)) | None => address(list, head),
         }
+        protocol(list, head);
         let policy = &*exchange.policy;
-        list.fields(names::RPC_REQUEST_METADATA, &policy.headers.request, &head.headers, &policy.redact);
+        list.fields(names::RPC_REQUEST_HEADER, &policy.headers.request, &head.headers, &policy.redact);
         if let Some(details) = exchange.details.as_deref() {
-            let kept = &details.headers;
-            list.fields(names::RPC_RESPONSE_METADATA, &policy.headers.response, kept, &policy.redact);
+            let asked = &policy.headers.response;
+            list.fields(names::RPC_RESPONSE_HEADER, asked, &details.headers, &policy.redact);
+            list.fields(names::RPC_RESPONSE_TRAILER, asked, &details.trailers, &policy.redact);
         }
     }
     if let Some(code) = exchange.code() {
-        list.text(names::RPC_RESPONSE_STATUS_CODE, code.name());
+        list.text(names::RPC_STATUS_CODE, code.name());
     }
     let [request, response] = rpc.messages;
     let (sent, received) = match exchange.side {
@@ -66,16 +74,18 @@ pub(super) fn describe(list: &mut List, exchange: &Exchange, rpc: &Rpc) -> Cow<'
     name
 }
 
-/// The value of `error.type`, if the call failed: how its stream or connection failed, else its status code.
-pub(super) fn error(exchange: &Exchange) -> Option<Cow<'static, str>> {
-    let code = exchange.code();
+/// The value of `error.type`, if the call failed: the status code that was returned, which is the last of a response, so
+/// that what becomes of the stream behind it is no failure; else how the stream or the connection failed.
+pub(super) fn error(exchange: &Exchange, rpc: &Rpc) -> Option<Cow<'static, str>> {
+    let named = |code: Code| code.is_error(exchange.side).then_some(Cow::Borrowed(code.name()));
     let failed = match exchange.ending {
+        _ if rpc.returned().is_some() => None,
         Some(Ending::Reset { .. } | Ending::Failed(_) | Ending::Closed) => {
             outcome::error(exchange.side, None, exchange.ending)
         }
         _ => None,
     };
-    failed.or_else(|| code.filter(|code| code.is_error(exchange.side)).map(|code| Cow::Borrowed(code.name())))
+    failed.or_else(|| exchange.code().and_then(named))
 }
 
 /// The status of a call that failed or not; `grpc-message` says more than its code.
@@ -89,14 +99,18 @@ fn method(head: &Head) -> Option<String> {
     Some(redact::text(path.strip_prefix(b"/").unwrap_or(path)))
 }
 
-fn address(list: &mut List, side: Side, head: &Head) {
-    let target = Target::of(head);
-    match side {
-        Side::Server => server::address(list, head, &target),
-        Side::Client => {
-            if let Some((host, port)) = target.authority.or_else(|| head.host()).and_then(host_and_port) {
-                list.server(host, port.or_else(|| default_port(target.scheme, head)));
-            }
-        }
+/// Adds host and port of `:authority`.
+pub(super) fn address(list: &mut List, head: &Head) {
+    if let Some((host, port)) = Target::of(head).authority.or_else(|| head.host()).and_then(host_and_port) {
+        list.server(host, port);
+    }
+}
+
+/// Adds what carries the call.
+pub(super) fn protocol(list: &mut List, head: &Head) {
+    list.text(names::NETWORK_PROTOCOL_NAME, "http");
+    list.text(names::NETWORK_PROTOCOL_VERSION, version(head.version));
+    if head.target_truncated {
+        list.add(names::TARGET_TRUNCATED, Value::Bool(true));
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn describe<'a>(list: &mut List, head: &Head, policy: &'a Policy) -> 
     route
 }
 
-pub(super) fn address(list: &mut List, head: &Head, target: &Target<'_>) {
+fn address(list: &mut List, head: &Head, target: &Target<'_>) {
     let told = head.forwarded_scheme();
     if let Some((host, port)) = head.forwarded_host().and_then(host_and_port) {
         // The scheme of the connection says nothing of a host that was asked in front of a proxy.

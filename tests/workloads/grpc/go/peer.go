@@ -179,13 +179,17 @@ func expect(right bool, what ...any) {
 }
 
 func (c client) load() {
-	atATime(50, 1000, func(n int) {
+	calls := 1000
+	if few, err := strconv.Atoi(os.Getenv("CALLS")); err == nil {
+		calls = few
+	}
+	atATime(50, calls, func(n int) {
 		_, err := c.unary("Unary", fmt.Sprint("u", n), make([]byte, n))
 		must(err)
 	})
-	atATime(10, 100, func(n int) { expect(c.stream("Upload", fmt.Sprint("r", n), 5, "x") == 1, "Upload") })
-	atATime(10, 100, func(n int) { expect(c.stream("Download", fmt.Sprint("d", n), 1, "7") == 7, "Download") })
-	atATime(10, 100, func(n int) { expect(c.stream("Chat", fmt.Sprint("c", n), 4, "x") == 4, "Chat") })
+	atATime(10, calls/10, func(n int) { expect(c.stream("Upload", fmt.Sprint("r", n), 5, "x") == 1, "Upload") })
+	atATime(10, calls/10, func(n int) { expect(c.stream("Download", fmt.Sprint("d", n), 1, "7") == 7, "Download") })
+	atATime(10, calls/10, func(n int) { expect(c.stream("Chat", fmt.Sprint("c", n), 4, "x") == 4, "Chat") })
 	for code := range 17 {
 		_, err := c.unary("Status", fmt.Sprint("s", code), []byte(strconv.Itoa(code)))
 		expect(status.Code(err) == codes.Code(code), code, err)

@@ -253,14 +253,15 @@ class Peer {
         }
 
         void load() throws Exception {
-            atATime(50, 1000, n -> expect(unary("Unary", "u" + n, new byte[n]).length == n, "Unary"));
-            atATime(10, 100, n -> {
+            int calls = Integer.parseInt(System.getenv().getOrDefault("CALLS", "1000"));
+            atATime(50, calls, n -> expect(unary("Unary", "u" + n, new byte[n]).length == n, "Unary"));
+            atATime(10, calls / 10, n -> {
                 var answers = new Count();
                 send(asyncClientStreamingCall(call("Upload", MethodType.CLIENT_STREAMING, "r" + n), answers), 5);
                 expect(answers.get() == 1, "Upload");
             });
-            atATime(10, 100, n -> expect(download("Download", "d" + n, "7") == 7, "Download"));
-            atATime(10, 100, n -> {
+            atATime(10, calls / 10, n -> expect(download("Download", "d" + n, "7") == 7, "Download"));
+            atATime(10, calls / 10, n -> {
                 var answers = new Count();
                 send(asyncBidiStreamingCall(call("Chat", MethodType.BIDI_STREAMING, "c" + n), answers), 4);
                 expect(answers.get() == 4, "Chat");

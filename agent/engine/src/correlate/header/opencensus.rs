@@ -31,12 +31,16 @@ pub(super) fn read(found: &Found<'_>) -> Result<Option<Header>, Malformed> {
     }))
 }
 
-/// The first bytes of a text in base64, padded or not (RFC 4648, 4). More than these may follow.
+/// The first bytes of a text in base64, padded or not (RFC 4648, 4). More than these may follow, but no second value:
+/// gRPC allows to join several by commas (gRPC over HTTP/2, Custom-Metadata).
 fn decode(text: &[u8]) -> Result<[u8; LENGTH], Malformed> {
     /// Digits that these bytes take.
     const DIGITS: usize = (LENGTH * 8).div_ceil(6);
     let mut bytes = [0; LENGTH];
-    let digits = text.get(..DIGITS).ok_or(Malformed)?;
+    let (digits, rest) = text.split_at_checked(DIGITS).ok_or(Malformed)?;
+    if rest.contains(&b',') {
+        return Err(Malformed);
+    }
     let (mut held, mut bits) = (0_u32, 0_u32);
     let mut places = bytes.iter_mut();
     for digit in digits {
@@ -96,6 +100,7 @@ mod tests {
             "-ABAQUJDREVGR0hJSktMTU5PAWFiY2RlZmdoAgE",
             "AQBAQUJDREVGR0hJSktMTU5PAWFiY2RlZmdoAgE",
             "AAAAAAAAAAAAAAAAAAAAAAAAAWFiY2RlZmdoAgE",
+            "AABAQUJDREVGR0hJSktMTU5PAWFiY2RlZmdoAgE,AABAQUJDREVGR0hJSktMTU5PAWFiY2RlZmdoAgE",
         ] {
             assert_eq!(header(wrong), (None, 1), "{wrong}");
         }

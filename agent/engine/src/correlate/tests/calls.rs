@@ -100,7 +100,7 @@ fn outcome(span: &Span) -> (Option<&str>, Option<&str>, bool) {
     let error = text(span, "error.type");
     let status = matches!(span.status, Status::Error { .. });
     assert_eq!(status, error.is_some());
-    (text(span, "rpc.response.status_code"), error, status)
+    (text(span, "rpc.status_code"), error, status)
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Trace headers: for each format valid, malformed and duplicated, and each format beside each other one.
+//! Trace headers: for each format valid, malformed and duplicated, and each format beside each other one; as fields of
+//! HTTP/1, and as metadata of a gRPC call.
 
 use super::*;
 use crate::span::{LinkMethod, SpanId};
@@ -14,7 +15,7 @@ struct Format {
 }
 
 /// In order of precedence. No two have the same ids.
-const FORMATS: [Format; 7] = [
+const FORMATS: [Format; 8] = [
     Format {
         name: "W3C",
         valid: &[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")],
@@ -94,6 +95,17 @@ const FORMATS: [Format; 7] = [
         ],
     },
     Format {
+        name: "OpenCensus",
+        valid: &[("grpc-trace-bin", "AABAQUJDREVGR0hJSktMTU5PAWFiY2RlZmdoAgE")],
+        trace: 0x4041_4243_4445_4647_4849_4a4b_4c4d_4e4f,
+        span: 0x6162_6364_6566_6768,
+        malformed: &[
+            &[("grpc-trace-bin", "AABAQUJDREVGR0hJSktMTU5PAWFiY2RlZmdoAg")],
+            &[("grpc-trace-bin", "AQBAQUJDREVGR0hJSktMTU5PAWFiY2RlZmdoAgE")],
+            &[("grpc-trace-bin", "AAAAAAAAAAAAAAAAAAAAAAAAAWFiY2RlZmdoAgE=")],
+        ],
+    },
+    Format {
         name: "X-Ray",
         valid: &[(
             "X-Amzn-Trace-Id",
@@ -113,11 +125,20 @@ fn with(fields: &[(&str, &str)]) -> String {
     get("/", &fields.iter().map(|(name, value)| format!("{name}: {value}\n")).collect::<String>())
 }
 
+/// A request with these fields, as either end sees it, by HTTP/1 and as a gRPC call.
+fn cases(fields: &[(&str, &str)]) -> [Case; 4] {
+    let lower: Vec<_> = fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), *value)).collect();
+    let metadata: Vec<_> = lower.iter().map(|(name, value)| (&**name, *value)).collect();
+    let grpc = |case: Case| case.answer(calls::answered(&[("grpc-status", "0")]));
+    let asked = calls::asked(&metadata);
+    [serve(with(fields)).ok(), call(with(fields)).ok(), grpc(serve(&asked)), grpc(call(&asked))]
+}
+
 /// The request continues the trace of this format, at both ends; so many formats were malformed.
 #[track_caller]
 fn continues(fields: &[(&str, &str)], format: &Format, malformed: u64) {
-    for case in [serve, call] {
-        let (span, engine) = case(with(fields)).ok().play();
+    for case in cases(fields) {
+        let (span, engine) = case.play();
         let parent = span.parent.map(|parent| (parent.span_id, parent.method, parent.remote));
         assert_eq!(
             parent,
@@ -134,8 +155,8 @@ fn continues(fields: &[(&str, &str)], format: &Format, malformed: u64) {
 /// The request starts a trace of its own.
 #[track_caller]
 fn starts(fields: &[(&str, &str)]) {
-    for case in [serve, call] {
-        let (span, engine) = case(with(fields)).ok().play();
+    for case in cases(fields) {
+        let (span, engine) = case.play();
         assert_eq!(span.parent, None, "{fields:?}");
         assert!(FORMATS.iter().all(|format| format.trace != span.trace_id.0), "{fields:?}");
         assert_eq!(engine.counters().value(Counter::TraceHeadersMalformed), 1, "{fields:?}");

@@ -33,7 +33,7 @@ fn stories() -> Vec<(&'static str, Vec<Block>)> {
         match (word(), stories.last_mut()) {
             ("S", _) => stories.push((line, Vec::new())),
             ("T", _) => block.limit = Some(word().parse().unwrap()),
-            ("F", _) => block.fields.push((hex(word()), hex(word()))),
+            ("F" | "N", _) => block.fields.push((hex(word()), hex(word()))),
             (_, Some((_, blocks))) => blocks.push(core::mem::take(&mut block)),
             (_, None) => panic!("{line}"),
         }
@@ -106,6 +106,24 @@ fn from_the_middle_exactly_what_was_inserted_since_is_known() {
     }
     eprintln!("{known} of {total} fields known");
     assert!(known > total / 2);
+}
+
+#[test]
+fn the_blocks_have_every_form_of_a_field() {
+    let mut forms = [0; 5];
+    for (_, text) in ENCODERS {
+        for block in encoded(text).iter().flat_map(|(.., blocks)| blocks) {
+            let form = match block.first() {
+                Some(0x80..) => 0,
+                Some(0x40..) => 1,
+                Some(0x20..) => 2,
+                Some(0x10..) => 3,
+                _ => 4,
+            };
+            forms[form] += 1;
+        }
+    }
+    assert!(forms.iter().all(|count| *count > 0), "first ones of their blocks: {forms:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 S name      a new connection
 T size      the receiver's SETTINGS_HEADER_TABLE_SIZE is acknowledged
 F name value  (hex)
+N name value  the same, never to be indexed
 B           end of a header block
 """
 import random
@@ -17,9 +18,9 @@ def story(name):
 
 
 def block(fields):
-    for name, value in fields:
+    for name, value, *kind in fields:
         name, value = (t.encode() if isinstance(t, str) else t for t in (name, value))
-        out.append(f"F {name.hex()} {value.hex()}".rstrip())
+        out.append(f"{kind[0] if kind else 'F'} {name.hex()} {value.hex()}".rstrip())
     out.append("B")
 
 
@@ -84,5 +85,26 @@ for i in range(8):
 block([("d", everything + everything[::-1])])
 for length in (10, 4063, 11, 4064, 12, 127, 128):
     block([("e", "e" * length), ("f", f"f{length}")])
+
+story("random")
+names = [":path", ":authority", ":status", "cookie", "authorization", "accept", "te", "x-a", "x-b", "x-longer-name"]
+
+
+def field():
+    name = r.choice(names) if r.random() < 0.9 else f"x-{token(r.randrange(1, 40))}"
+    value = r.choice([
+        lambda: token(1, "abc"),
+        lambda: token(r.randrange(60)),
+        lambda: bytes(r.randrange(256) for _ in range(r.randrange(20))),
+        lambda: r.choice(["/", "200", "trailers", "gzip, deflate", "Bearer " + token(40)]),
+        lambda: token(1, "xyz") * r.choice([100, 127, 128, 300]),
+    ])()
+    return name, value, "N" if name in ("authorization", "cookie") and r.random() < 0.5 else "F"
+
+
+for i in range(150):
+    if r.random() < 0.05:
+        out.append(f"T {r.choice([0, 64, 200, 1000, 4096, 16384])}")
+    block([field() for _ in range(r.randrange(1, 9))])
 
 print("\n".join(out))

@@ -18,8 +18,8 @@ class Twitter {
                 case "T":
                     encoder.setMaxHeaderTableSize(out, Integer.parseInt(word[1]));
                     break;
-                case "F":
-                    encoder.encodeHeader(out, hex.parseHex(word[1]), hex.parseHex(word[2]), false);
+                case "F", "N":
+                    encoder.encodeHeader(out, hex.parseHex(word[1]), hex.parseHex(word[2]), word[0].equals("N"));
                     break;
                 default:
                     System.out.println(hex.formatHex(out.toByteArray()));

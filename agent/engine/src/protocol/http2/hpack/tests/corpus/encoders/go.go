@@ -39,8 +39,9 @@ func main() {
 			size, _ := strconv.Atoi(word[1])
 			encoder.SetMaxDynamicTableSizeLimit(uint32(size))
 			encoder.SetMaxDynamicTableSize(uint32(size))
-		case "F":
-			encoder.WriteField(hpack.HeaderField{Name: text(word[1]), Value: text(word[2])})
+		case "F", "N":
+			field := hpack.HeaderField{Name: text(word[1]), Value: text(word[2]), Sensitive: word[0] == "N"}
+			encoder.WriteField(field)
 		case "B":
 			fmt.Println(hex.EncodeToString(out.Bytes()))
 			out.Reset()

@@ -25,13 +25,13 @@ int main(int argc, char **argv) {
       fputs(line, stdout);
     } else if (line[0] == 'T') {
       nghttp2_hd_deflate_change_table_size(deflater, atoi(line + 2));
-    } else if (line[0] == 'F') {
+    } else if (line[0] == 'F' || line[0] == 'N') {
       value[0] = 0;
-      sscanf(line, "F %s %s", name, value);
+      sscanf(line + 1, "%s %s", name, value);
       nghttp2_nv *field = &fields[count++];
       field->name = text(name, &field->namelen);
       field->value = text(value, &field->valuelen);
-      field->flags = 0;
+      field->flags = line[0] == 'N' ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
     } else {
       ssize_t length = nghttp2_hd_deflate_hd(deflater, out, sizeof out, fields, count);
       for (ssize_t i = 0; i < length; i++)

@@ -1,5 +1,5 @@
 import sys
-from hpack import Encoder
+from hpack import Encoder, HeaderTuple, NeverIndexedHeaderTuple
 
 fields = []
 for line in open(sys.argv[1]):
@@ -9,8 +9,9 @@ for line in open(sys.argv[1]):
         print(line.strip())
     elif word[0] == "T":
         encoder.header_table_size = int(word[1])
-    elif word[0] == "F":
-        fields.append((bytes.fromhex(word[1]), bytes.fromhex("".join(word[2:]))))
+    elif word[0] in "FN":
+        field = HeaderTuple if word[0] == "F" else NeverIndexedHeaderTuple
+        fields.append(field(bytes.fromhex(word[1]), bytes.fromhex("".join(word[2:]))))
     else:
         print(encoder.encode(fields).hex())
         fields = []
