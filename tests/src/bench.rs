@@ -4,6 +4,7 @@
 
 mod measure;
 mod report;
+mod subject;
 
 use std::{
     path::PathBuf,
@@ -13,18 +14,23 @@ use std::{
 
 use serde_json::Value;
 
-use self::measure::{Sampler, bpf_time, cpu_time};
-pub use self::{measure::unselected, report::report};
+pub use self::{measure::unselected, report::report, subject::Subject};
+use self::{
+    measure::{Sampler, bpf_time, cpu_time},
+    subject::Outcome,
+};
 use crate::{
     process::Process,
     spandrel::{Agent, Options, Running, counter},
     wait::{LONG, poll},
-    workload::{Family, Server, nginx},
+    workload::{Family, nginx},
 };
 
 /// The fixed rate, in requests a second.
 pub const RATE: u64 = 10_000;
 const CONNECTIONS: u64 = 8;
+/// Requests at a time on each connection of HTTP/2.
+const STREAMS: u64 = 10;
 
 /// Where programs are, and how long to measure.
 #[derive(Clone, Debug)]
@@ -48,7 +54,7 @@ pub enum Pace {
 pub struct Sample {
     pub requests: u64,
     pub rate: f64,
-    /// CPU time of nginx, nanoseconds.
+    /// CPU time of the server, nanoseconds.
     pub server_cpu: u64,
     pub traced: Option<Traced>,
 }
@@ -68,13 +74,20 @@ pub struct Traced {
     pub lost: Vec<(String, u64)>,
 }
 
-/// Everything that was measured.
+/// The runs of one subject, those at a pace untraced and traced.
 #[derive(Clone, Debug, Default)]
-pub struct Results {
+pub struct Runs {
     pub saturated: [Vec<Sample>; 2],
     pub fixed: [Vec<Sample>; 2],
     /// Saturated runs with the kernel's statistics on.
     pub statistics: Vec<Sample>,
+}
+
+/// Everything that was measured.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    /// In the order of [`Subject::ALL`].
+    pub runs: [Runs; 3],
     /// Nanoseconds of a getppid call and of a file read in a process that is not selected, untraced and traced.
     pub unselected: [Vec<(f64, f64)>; 2],
     /// Milliseconds from the launch of `spandrel run -- curl` to its first span.
@@ -87,23 +100,28 @@ pub struct Results {
 pub fn run(plan: &Plan, progress: impl Fn(&str)) -> Results {
     let size = std::fs::metadata(&plan.spandrel).map_or(0, |file| file.len());
     let mut results = Results { size, ..Results::default() };
+    let requests = Subject::ALL.map(|subject| subject.requests(plan.seconds));
     for round in 1..=plan.rounds {
-        for traced in [false, true] {
-            let state = if traced { "traced" } else { "untraced" };
-            for (pace, name, samples) in [
-                (Pace::Saturated, "saturated", &mut results.saturated),
-                (Pace::Fixed, "fixed rate", &mut results.fixed),
-            ] {
-                progress(&format!("round {round} of {}: {name}, {state}", plan.rounds));
-                samples[usize::from(traced)].push(sample(plan, pace, traced, false));
+        for ((subject, requests), runs) in Subject::ALL.into_iter().zip(requests).zip(&mut results.runs) {
+            let measure = |pace, traced, statistics| {
+                let state = if traced { "traced" } else { "untraced" };
+                let and = if statistics { ", with the kernel's statistics" } else { "" };
+                progress(&format!(
+                    "round {round} of {}: {}, {pace:?}, {state}{and}",
+                    plan.rounds,
+                    subject.name()
+                ));
+                sample(plan, (subject, pace, requests), traced, statistics)
+            };
+            for traced in [false, true] {
+                runs.saturated[usize::from(traced)].push(measure(Pace::Saturated, traced, false));
+                runs.fixed[usize::from(traced)].push(measure(Pace::Fixed, traced, false));
             }
+            runs.statistics.push(measure(Pace::Saturated, true, true));
+        }
+        for traced in [false, true] {
             results.unselected[usize::from(traced)].push(bystander(plan, traced));
         }
-        progress(&format!(
-            "round {round} of {}: saturated, traced, with the kernel's statistics",
-            plan.rounds
-        ));
-        results.statistics.push(sample(plan, Pace::Saturated, true, true));
         results.first_span.push(first_span(plan));
     }
     results
@@ -116,54 +134,42 @@ struct Tracing {
 }
 
 impl Tracing {
-    /// nginx and the load generator are selected: an exchange is two spans.
-    fn start(plan: &Plan, server: &Server) -> Self {
+    /// The server and the load generators are selected: an exchange is two spans.
+    fn start(plan: &Plan, server: &Process) -> Self {
         let mut sink = Process::start("sink", Command::new(&plan.program).arg("--sink"));
         sink.wait_for("listening on ", LONG);
         let endpoint = sink.stdout().trim().trim_start_matches("listening on ").to_owned();
+        let load = format!("{} --load", plan.program.display());
         let agent = Agent::start_without_spans(&Options {
             binary: Some(plan.spandrel.clone()),
-            select: vec![format!("{{command_line: {:?}}}", format!("{} --load", plan.program.display()))],
+            select: vec![format!("{{command_line: {load:?}}}"), "{exe: h2load}".to_owned()],
             exports: vec!["otlp".to_owned()],
             environment: vec![("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), endpoint)],
-            ..Options::only([&server.process])
+            ..Options::only([server])
         });
         Self { agent, sink }
     }
 }
 
-fn sample(plan: &Plan, pace: Pace, traced: bool, statistics: bool) -> Sample {
-    let server = nginx(Family::Tcp);
-    let workers: Vec<u32> = server.process.pids();
-    let tracing = traced.then(|| Tracing::start(plan, &server));
+/// One run. `requests` is how many saturate the subject for the time of the plan.
+fn sample(
+    plan: &Plan,
+    (subject, pace, requests): (Subject, Pace, u64),
+    traced: bool,
+    statistics: bool,
+) -> Sample {
+    let target = subject.serve();
+    let workers: Vec<u32> = target.process.pids();
+    let tracing = traced.then(|| Tracing::start(plan, &target.process));
     let _statistics = statistics.then(measure::Statistics::on);
-    let mut command = Command::new(&plan.program);
-    command
-        .arg("--load")
-        .arg(server.address.to_string())
-        .arg("/file")
-        .arg(format!("connections={CONNECTIONS}"));
-    command.args(["requests=1000000000".to_owned(), format!("seconds={}", plan.seconds)]);
-    if pace == Pace::Fixed {
-        command.arg(format!("rate={RATE}"));
-    }
-    let mut load = Process::start("load", &mut command);
-    load.wait_for("ready", LONG);
+    let load = subject.load(plan, &target, pace, requests);
     let server_before = cpu_time(&workers);
     let agent_before = tracing.as_ref().map(|tracing| {
         let pid = tracing.agent.process.pid();
         (cpu_time(&[pid]), bpf_time(pid), Sampler::start(pid))
     });
-    load.write(b"\n");
-    let status = load.wait(Duration::from_secs(plan.seconds) + LONG);
-    assert!(status.success(), "the load failed\n{}\n{}", load.log(), server.process.log());
+    let Outcome { requests, rate } = load();
     let server_cpu = cpu_time(&workers) - server_before;
-    let output = load.stdout();
-    let number = |key: &str| -> u64 {
-        let value = output.split_whitespace().find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
-        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {key} in {output:?}"))
-    };
-    let requests = number("succeeded");
     let traced = tracing.zip(agent_before).map(|(tracing, (cpu, bpf, sampler))| {
         let pid = tracing.agent.process.pid();
         let bpf_time = statistics.then(|| bpf_time(pid) - bpf);
@@ -174,7 +180,7 @@ fn sample(plan: &Plan, pace: Pace, traced: bool, statistics: bool) -> Sample {
         drop(tracing.sink);
         Traced { agent_cpu, bpf_time, anonymous, accepted: accepted(&counters), lost: lost(&counters) }
     });
-    Sample { requests, rate: requests as f64 / (number("elapsed_ns") as f64 / 1e9), server_cpu, traced }
+    Sample { requests, rate, server_cpu, traced }
 }
 
 /// Waits until the collector has accepted what there is; what was lost never comes, so not for long.
@@ -227,7 +233,7 @@ fn first_span(plan: &Plan) -> f64 {
 /// A process that is not selected, while nginx is.
 fn bystander(plan: &Plan, traced: bool) -> (f64, f64) {
     let server = nginx(Family::Tcp);
-    let _tracing = traced.then(|| Tracing::start(plan, &server));
+    let _tracing = traced.then(|| Tracing::start(plan, &server.process));
     let mut process = Process::start("unselected", Command::new(&plan.program).arg("--unselected"));
     let status = process.wait(LONG * 3);
     assert!(status.success(), "{}", process.log());

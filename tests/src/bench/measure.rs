@@ -12,18 +12,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// User and system time of processes so far, nanoseconds. The sum of the two is exact: only their split is sampled.
+/// CPU time of processes so far, all their threads, nanoseconds. /proc has it in ticks of 10 ms only.
 pub(super) fn cpu_time(pids: &[u32]) -> u64 {
-    // SAFETY: sysconf reads a constant.
-    let ticks = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).expect("ticks a second");
-    let ticks_of = |pid: &u32| {
-        let path = format!("/proc/{pid}/stat");
-        let stat = fs::read_to_string(&path).unwrap_or_else(|e| panic!("read {path}: {e}"));
-        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-        // Fields 14 and 15 of proc(5); the first after the name is field 3.
-        fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum::<u64>()
+    let time_of = |pid: &u32| {
+        let (mut clock, mut time) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+        // SAFETY: both write to what they are given, which lives until they return.
+        let failed = unsafe {
+            libc::clock_getcpuclockid(pid.cast_signed(), &raw mut clock) != 0
+                || libc::clock_gettime(clock, &raw mut time) != 0
+        };
+        assert!(!failed, "no CPU time of process {pid}");
+        u64::try_from(time.tv_sec).unwrap_or_default() * 1_000_000_000
+            + u64::try_from(time.tv_nsec).unwrap_or_default()
     };
-    pids.iter().map(ticks_of).sum::<u64>() * (1_000_000_000 / ticks)
+    pids.iter().map(time_of).sum()
 }
 
 /// Run time of all BPF programs that a process holds, nanoseconds; it grows while the statistics are on.
@@ -94,7 +96,7 @@ impl Sampler {
 
 /// Nanoseconds of a getppid call and of a read of a file, the least of several rounds: what disturbs only adds.
 pub fn unselected() -> (f64, f64) {
-    const CALLS: u32 = 1_000_000;
+    const CALLS: u32 = 300_000;
     let round = |call: &mut dyn FnMut()| {
         let start = Instant::now();
         (0..CALLS).for_each(|_| call());

@@ -47,20 +47,24 @@ pub struct Pair {
     pub client: Process,
 }
 
+/// A server that listens, and its port.
+pub fn server(peer: Peer, service: &str) -> (Process, u16) {
+    let port = free_port();
+    let mut command = peer.command();
+    command.args(["server", &port.to_string(), service]).env("OTEL_SERVICE_NAME", "server");
+    let mut server = Process::start("gRPC server", &mut command);
+    server.wait_for("listening", LONG);
+    (server, port)
+}
+
 impl Pair {
     /// `what` the client is to do, with the methods of `service`.
     pub fn start(peer: Peer, service: &str, what: &str) -> Self {
-        let port = free_port().to_string();
-        let mut command = peer.command();
-        let mut server = Process::start(
-            "gRPC server",
-            command.args(["server", &port, service]).env("OTEL_SERVICE_NAME", "server"),
-        );
-        server.wait_for("listening", LONG);
+        let (server, port) = server(peer, service);
         let mut command = peer.command();
         let mut client = Process::start(
             "gRPC client",
-            command.args(["client", &port, service, what]).env("OTEL_SERVICE_NAME", "client"),
+            command.args(["client", &port.to_string(), service, what]).env("OTEL_SERVICE_NAME", "client"),
         );
         client.wait_for("ready", LONG);
         Self { server, client }

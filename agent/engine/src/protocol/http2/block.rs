@@ -13,6 +13,9 @@ use crate::{limit, protocol::Field};
 /// Buffers larger than this are not kept for the next block.
 const KEPT: usize = 16 * 1024;
 
+/// The fields of a block.
+pub(super) type Fields<'a> = SmallVec<[Field<'a>; 24]>;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Block {
@@ -77,10 +80,11 @@ impl Block {
         self.status
     }
 
-    /// The fields whose name and value are known.
-    pub(super) fn fields(&self) -> SmallVec<[Field<'_>; 24]> {
+    /// Adds the fields whose name and value are known. They are many to move, so they are put where they stay.
+    pub(super) fn fields<'a>(&'a self, fields: &mut Fields<'a>) {
         let part = |range: &Range<usize>| self.text.get(range.clone()).unwrap_or_default();
-        self.fields.iter().map(|(name, value)| Field { name: part(name), value: part(value) }).collect()
+        let known = self.fields.iter().map(|(name, value)| Field { name: part(name), value: part(value) });
+        fields.extend(known);
     }
 
     fn clear(&mut self) {

@@ -31,7 +31,7 @@ impl Content {
     pub(crate) fn of(value: &[u8]) -> Self {
         const GRPC: &[u8] = b"application/grpc";
         let Some((start, rest)) = value.split_at_checked(GRPC.len()) else { return Self::Other };
-        if !start.eq_ignore_ascii_case(GRPC) {
+        if start != GRPC && !start.eq_ignore_ascii_case(GRPC) {
             return Self::Other;
         }
         let end = rest.iter().position(|byte| matches!(byte, b'+' | b';' | b' ' | b'\t'));
@@ -45,7 +45,10 @@ impl Content {
 
     /// Of a header block; `None`: the field is not there, or its value is unknown.
     pub(crate) fn of_fields(fields: &[Field<'_>]) -> Option<Self> {
-        let found = fields.iter().find(|field| field.name.eq_ignore_ascii_case(b"content-type"))?;
+        const NAME: &[u8] = b"content-type";
+        // As it is written nearly always, and cheaper to compare.
+        let found =
+            fields.iter().find(|field| field.name == NAME || field.name.eq_ignore_ascii_case(NAME))?;
         Some(Self::of(found.value))
     }
 }

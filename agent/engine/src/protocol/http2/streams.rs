@@ -15,7 +15,12 @@ use std::collections::VecDeque;
 use smallvec::SmallVec;
 
 use self::stream::Stream;
-use super::{block::Block, fragments::Fragments, frame, grpc::Content};
+use super::{
+    block::{Block, Fields},
+    fragments::Fragments,
+    frame,
+    grpc::Content,
+};
 use crate::{
     counter::Counter,
     event::{Call, Time},
@@ -138,7 +143,8 @@ impl Streams {
         self.make_room(call.exit, out);
         let number = self.base.saturating_add(u64::from(id));
         let mut stream = Stream::new(id, number);
-        let fields = block.fields();
+        let mut fields = Fields::new();
+        block.fields(&mut fields);
         let path = block.path();
         out.request_started(number, self.side, head.position, &head.first);
         out.request_head(
@@ -200,7 +206,8 @@ impl Streams {
         let Some(stream) = self.open.get_mut(index) else { return };
         stream.doubt = None;
         let number = stream.number;
-        let fields = block.fields();
+        let mut fields = Fields::new();
+        block.fields(&mut fields);
         let status = block.status();
         match status {
             Some(status) if !stream.responding && matches!(status, 100..=199) => {
@@ -425,11 +432,13 @@ impl Streams {
 
     /// A stream that was answered ends, by this call if it ended after its response.
     fn complete(&mut self, index: usize, last: Option<&Call>, out: &mut dyn Observer) {
-        let Some(stream) = self.open.remove(index) else { return };
-        let Some(answered) = stream.answered else { return };
-        stream.tell_messages(out);
-        let last = last.copied().filter(|last| last.exit > answered.exit).unwrap_or(answered);
-        out.response_ended(stream.number, stream.response.body, &last);
+        let Some(stream) = self.open.get(index) else { return };
+        if let Some(answered) = &stream.answered {
+            stream.tell_messages(out);
+            let last = last.filter(|last| last.exit > answered.exit).unwrap_or(answered);
+            out.response_ended(stream.number, stream.response.body, last);
+        }
+        self.open.remove(index);
     }
 
     fn end_one(&mut self, index: usize, ending: Ending, time: Time, out: &mut dyn Observer) {

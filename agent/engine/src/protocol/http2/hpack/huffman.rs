@@ -3,6 +3,8 @@
 //! The code is canonical: sorted by length, then by symbol, each code is the one before it plus one. So the
 //! lengths are all that is written down, and the tables follow from them at compile time.
 
+use core::slice::IterMut;
+
 use super::Error;
 
 /// Bits of each symbol's code, from symbol 0 to EOS (appendix B).
@@ -24,10 +26,9 @@ pub(super) const LENGTHS: [u8; SYMBOLS] = [
 ];
 /// Bytes, and EOS.
 pub(super) const SYMBOLS: usize = 257;
-const EOS: u16 = 256;
 const LONGEST: usize = 30;
-/// Bits that are looked up at once: no code of printable text but a few rare characters is longer.
-const PEEK: u32 = 9;
+/// Bits that are looked up at once: no code of printable text but a few rare characters is longer. Quotes have 10.
+const PEEK: u32 = 10;
 
 /// What the first bits of a code say: symbol and length, length 0 when the code is longer.
 static SHORT: [(u8, u8); 1 << PEEK] = short();
@@ -49,38 +50,56 @@ struct Row {
 
 /// Decodes a whole string to the end of `out`.
 pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    let start = out.len();
     // No code is shorter than 5 bits.
-    out.reserve(coded.len().saturating_mul(8) / 5);
+    out.resize(start.saturating_add(coded.len().saturating_mul(8) / 5), 0);
+    let mut slots = out.get_mut(start..).unwrap_or_default().iter_mut();
+    let decoded = symbols(coded, &mut slots);
+    let unused = slots.len();
+    out.truncate(out.len().saturating_sub(unused));
+    decoded
+}
+
+/// Writes one byte after the other; there is room for all.
+fn symbols(coded: &[u8], slots: &mut IterMut<'_, u8>) -> Result<(), Error> {
     let mut bytes = coded;
     // The next bits of the code at the left end, and how many they are. Behind them are zeros.
     let mut bits = 0_u64;
     let mut count = 0_u32;
-    loop {
-        if count <= 32 {
-            if let Some((chunk, rest)) = bytes.split_first_chunk::<4>() {
-                bits |= u64::from(u32::from_be_bytes(*chunk)) << 32_u32.wrapping_sub(count);
-                count = count.wrapping_add(32);
-                bytes = rest;
-            } else {
-                while let Some((&byte, rest)) = bytes.split_first() {
-                    bits |= u64::from(byte) << 56_u32.wrapping_sub(count);
-                    count = count.wrapping_add(8);
-                    bytes = rest;
-                }
-            }
+    while let Some((chunk, rest)) = bytes.split_first_chunk::<4>() {
+        bits |= u64::from(u32::from_be_bytes(*chunk)) << 32_u32.wrapping_sub(count);
+        count = count.wrapping_add(32);
+        bytes = rest;
+        // Whatever the next code is, all of it is there.
+        while count >= LONGEST as u32 {
+            let length = symbol(bits, slots)?;
+            bits <<= length;
+            count = count.wrapping_sub(length);
         }
-        if count < 8 && is_padding(bits, count) {
-            return Ok(());
-        }
-        let (symbol, length) = next(bits);
-        // EOS in a string is an error, so is the rest of a code that is no padding (5.2).
-        if length > count || symbol == EOS {
-            return Err(Error::BadHuffman);
-        }
-        out.push(symbol as u8);
-        bits <<= length;
-        count = count.wrapping_sub(length);
     }
+    for &byte in bytes {
+        bits |= u64::from(byte) << 56_u32.wrapping_sub(count);
+        count = count.wrapping_add(8);
+    }
+    while count >= 8 || !is_padding(bits, count) {
+        let length = symbol(bits, slots)?;
+        // The rest of a code that is no padding is an error (5.2).
+        count = count.checked_sub(length).ok_or(Error::BadHuffman)?;
+        bits <<= length;
+    }
+    Ok(())
+}
+
+/// Writes the symbol at the left end; returns the length of its code.
+#[inline]
+fn symbol(bits: u64, slots: &mut IterMut<'_, u8>) -> Result<u32, Error> {
+    let index = (bits >> (64_u32.wrapping_sub(PEEK))) as usize;
+    let (symbol, length) = match SHORT.get(index) {
+        Some(&(symbol, length)) if length != 0 => (symbol, u32::from(length)),
+        _ => next_long((bits >> 32) as u32)?,
+    };
+    *slots.next().ok_or(Error::BadHuffman)? = symbol;
+    Ok(length)
 }
 
 /// Are these bits, fewer than 8, all ones? They are what a string is filled up with (5.2).
@@ -90,27 +109,19 @@ fn is_padding(bits: u64, count: u32) -> bool {
     bits & ones == ones
 }
 
-/// The symbol at the left end, and the length of its code.
-#[inline]
-fn next(bits: u64) -> (u16, u32) {
-    let index = (bits >> (64_u32.wrapping_sub(PEEK))) as usize;
-    match SHORT.get(index) {
-        Some(&(symbol, length)) if length != 0 => (u16::from(symbol), u32::from(length)),
-        _ => next_long((bits >> 32) as u32),
-    }
-}
-
+/// The symbol at the left end, and the length of its code. EOS in a string is an error (5.2).
 #[cold]
-fn next_long(bits: u32) -> (u16, u32) {
+fn next_long(bits: u32) -> Result<(u8, u32), Error> {
     let rows = LONG.iter().zip(0_u32..).skip(PEEK as usize).skip(1);
     for (row, length) in rows {
         if u64::from(bits) < row.end {
             let offset = bits.wrapping_sub(row.first) >> 32_u32.wrapping_sub(length);
             let index = usize::from(row.index).wrapping_add(offset as usize);
-            return (ORDER.get(index).copied().unwrap_or(EOS), length);
+            let symbol = ORDER.get(index).and_then(|symbol| u8::try_from(*symbol).ok());
+            return Ok((symbol.ok_or(Error::BadHuffman)?, length));
         }
     }
-    (EOS, LONGEST as u32)
+    Err(Error::BadHuffman)
 }
 
 #[expect(
