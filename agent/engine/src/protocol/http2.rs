@@ -113,6 +113,7 @@ impl Http2 {
                 half.search.get_or_insert_with(|| Box::new(Search::new(Some(is_request)))).bytes(input)?;
             half.search = None;
             half.frames.resume();
+            found.count(out);
             if !is_request {
                 self.streams.responses_found(call.exit);
             }
