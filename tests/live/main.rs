@@ -30,6 +30,7 @@ mod grpc;
 mod harness;
 mod http2;
 mod kill;
+mod late;
 mod links;
 mod messages;
 mod namespaces;
