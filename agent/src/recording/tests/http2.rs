@@ -129,7 +129,7 @@ fn header_blocks_are_overwritten_before_the_engine_knows_them_for_such() {
             }
             let written = Reader::open(&path).unwrap().map(|frame| match frame.unwrap() {
                 Frame::Record(record) => record,
-                other => panic!("{other:?}"),
+                other @ (Frame::Tick(_) | Frame::Resource(_) | Frame::NotTasks(_)) => panic!("{other:?}"),
             });
             let leak = leaks(&written.collect::<Vec<_>>());
             assert!(leak.is_none(), "pieces of {size} from {start}: {leak:?}");
