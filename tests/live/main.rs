@@ -32,6 +32,7 @@ mod http2;
 mod http2_content;
 mod http2_peers;
 mod kill;
+mod late;
 mod links;
 mod messages;
 mod namespaces;

@@ -1,6 +1,8 @@
 //! Captures of real programs, replayed without a kernel: as they are, cut at every byte, with every single record missing,
 //! and mixed with a twin. `SPANDREL_BLESS=1` writes the golden files anew; the difference is reviewed.
 
+mod late;
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -7,6 +7,7 @@ pub mod backend;
 pub mod bench;
 pub mod demo;
 pub mod http;
+pub mod late;
 pub mod load;
 pub mod netns;
 pub mod process;

@@ -4,7 +4,9 @@ use std::{collections::HashMap, fmt::Write};
 
 use abi::RecordHeader;
 use engine::{
-    Accounting, Config, Engine,
+    Accounting, Config, Engine, Order,
+    counter::Counters,
+    policy::Policy,
     protocol::Unseen,
     span::{Kind, Span, Status, Value},
 };
@@ -16,12 +18,21 @@ pub struct Outcome {
     /// By start time.
     pub spans: Vec<Span>,
     pub accounting: Accounting,
+    pub counters: Counters,
+    /// In the order in which they were given.
+    pub orders: Vec<Order>,
 }
 
 /// Replays records in their order; the clock is theirs.
 pub fn replay(records: &[Vec<u8>]) -> Outcome {
+    replay_by(Policy::default(), records)
+}
+
+/// The same, with a policy for every process.
+pub fn replay_by(policy: Policy, records: &[Vec<u8>]) -> Outcome {
     let mut engine = Engine::new(Config { seed: 1, ..Config::default() });
-    let mut spans = Vec::new();
+    engine.set_default_policy(policy.into());
+    let (mut spans, mut orders) = (Vec::new(), Vec::new());
     let mut now = 0;
     for record in records {
         let time = RecordHeader::read_from_prefix(record).map_or(0, |(header, _)| header.time);
@@ -32,13 +43,13 @@ pub fn replay(records: &[Vec<u8>]) -> Outcome {
         }
         now = now.max(time);
         engine.handle_record(record, now);
-        while engine.poll_order().is_some() {}
+        orders.extend(std::iter::from_fn(|| engine.poll_order()));
         spans.extend(std::iter::from_fn(|| engine.poll_span()));
     }
     engine.finish(Unseen::AgentStopped, now);
     spans.extend(std::iter::from_fn(|| engine.poll_span()));
     spans.sort_by_key(|span| (span.start, span.kind == Kind::Server, span.end));
-    Outcome { spans, accounting: engine.accounting() }
+    Outcome { spans, accounting: engine.accounting(), counters: engine.counters().clone(), orders }
 }
 
 /// The spans in YAML: ids are numbers in the order of the spans, processes in the order of their appearance, and times are

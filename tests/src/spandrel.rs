@@ -54,6 +54,8 @@ pub struct Options {
     pub exports: Vec<String>,
     /// Records as well, and expects the same spans of a replay at the end.
     pub recorded: bool,
+    /// Records everything that was in the ring, and expects nothing of it.
+    pub raw: bool,
     /// Further lines of the configuration file.
     pub settings: Vec<String>,
     pub environment: Vec<(String, String)>,
@@ -84,6 +86,8 @@ impl Options {
 pub struct Agent {
     pub process: Process,
     directory: TempDir,
+    /// Its recording is replayed at the end.
+    replayed: bool,
     read: Mutex<Tail>,
 }
 
@@ -123,8 +127,11 @@ impl Agent {
     fn start_with(options: &Options, spans: bool) -> Self {
         let directory = TempDir::new();
         let mut command = Command::new(options.binary.clone().unwrap_or_else(binary));
-        if options.recorded {
+        if options.recorded || options.raw {
             command.arg("record").arg(directory.path().join(RECORDING));
+            if options.raw {
+                command.arg("--raw");
+            }
         } else {
             command.arg("agent");
         }
@@ -137,7 +144,7 @@ impl Agent {
         command.envs(options.environment.iter().map(|(key, value)| (key, value)));
         let mut process = Process::start("spandrel agent", &mut command);
         process.wait_for("spandrel: tracing", START);
-        Self { process, directory, read: Mutex::default() }
+        Self { process, directory, replayed: options.recorded, read: Mutex::default() }
     }
 
     /// All spans exported so far.
@@ -181,8 +188,9 @@ impl Agent {
             let ended = self.process.try_wait().is_some();
             (ended || self.read().spans.iter().filter(|span| such(span)).count() >= expected).then_some(())
         });
+        let replayed = self.replayed;
         let mut finished = self.stop();
-        if !finished.recording.is_empty() {
+        if replayed {
             let directory = TempDir::new();
             let recording = directory.path().join(RECORDING);
             fs::write(&recording, &finished.recording).expect("write the recording");

@@ -86,6 +86,19 @@ pub fn every_loss(records: &[Vec<u8>]) -> impl Iterator<Item = (String, Records)
     })
 }
 
+/// The recording without about one record of so many, by chance: the same ones for the same seed.
+pub fn thinned(records: &[Vec<u8>], one_in: u64, seed: u64) -> Records {
+    let mut state = seed;
+    let mut lost = || {
+        // SplitMix64.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ mixed >> 31).is_multiple_of(one_in)
+    };
+    records.iter().filter(|_| !lost()).cloned().collect()
+}
+
 /// The recording and a twin of it, record by record in turn. The twin is of other connections between other
 /// processes, so that the two have nothing to do with each other.
 pub fn with_twin(records: &[Vec<u8>]) -> Records {

@@ -70,6 +70,10 @@ counters! {
     HeaderBlocksRefused => "header_blocks_refused",
     /// Requests that HTTP/2 servers made up and pushed: they are no exchanges.
     PushesIgnored => "http2_pushes_ignored",
+    /// Directions of HTTP/2 connections in which frames were found, in the middle or behind a gap.
+    Http2Joined => "http2_joined",
+    /// Frames that were passed over to be sure of that.
+    Http2FramesPassed => "http2_frames_passed",
 }
 
 /// The values of all counters.

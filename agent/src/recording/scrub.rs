@@ -1,11 +1,14 @@
 //! Scrub: the payload of data records without secrets, at equal length.
 //!
-//! In: records as they will be in the file, in batches, and what the engine says is content. Content is overwritten
+//! In: records as they will be in the file, in batches, and what the engine says of them. Content is overwritten
 //! wholly: nothing is read in it. Everything else is taken as lines of heads ([`super::lines`]), stream by stream
 //! and in the order of positions, across records and batches. Where bytes are missing it may be that what follows is
 //! the rest of a secret: it is overwritten up to the next line, unless that starts a message.
 //!
-//! HTTP/2 is overwritten behind its preface: header blocks do not show where a secret is.
+//! Of HTTP/2 nothing is left but the preface: header blocks do not show where a secret is. It may not be known for
+//! HTTP/2 yet, or never be: so nothing is taken as lines unless it is shown to be ([`Trust`]).
+
+mod trust;
 
 use std::{mem, ops::Range};
 
@@ -13,10 +16,10 @@ use engine::{
     Content,
     event::{ConnectionId, Data, Direction, Time},
     policy::SecretKeys,
-    protocol::detect::{self, Detection},
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
+use self::trust::{HTTP2_LINE, Trust, opening, starts_message};
 use super::lines::{self, Line};
 
 /// What content is overwritten with. It can begin no message, as a letter could.
@@ -27,8 +30,7 @@ const LINE_MAX: usize = 64 * 1024;
 const STREAMS_MAX: usize = 400_000;
 /// Pieces of content that wait for their records. What is dropped is taken as lines.
 const CONTENTS_MAX: usize = 1_000_000;
-/// The first line of what an HTTP/2 client sends, and the length of the whole (RFC 9113, 3.4).
-const HTTP2_LINE: &[u8] = b"PRI * HTTP/2.0\r\n";
+/// The length of what an HTTP/2 client sends first (RFC 9113, 3.4).
 const HTTP2_PREFACE: u64 = 24;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +73,7 @@ impl Piece {
 /// Where a stream stands.
 #[derive(Debug, Default)]
 struct Stream {
+    trust: Trust,
     /// The position behind what was scrubbed; `None` before anything was.
     next: Option<u64>,
     /// The unfinished line, as it was.
@@ -87,13 +90,37 @@ pub(super) struct Scrubber {
     streams: FxHashMap<StreamId, Stream>,
     /// Content, and when it was told of.
     contents: Vec<(Content, Time)>,
+    /// Connections that are recorded from their first byte.
+    whole: FxHashSet<ConnectionId>,
     /// Positions from which on nothing is kept: received, sent.
     opaque: FxHashMap<ConnectionId, [u64; 2]>,
+    /// Connections that the engine found to speak HTTP/2.
+    http2: Vec<ConnectionId>,
 }
 
 impl Scrubber {
     pub(super) fn new(keys: SecretKeys) -> Self {
-        Self { keys, streams: FxHashMap::default(), contents: Vec::new(), opaque: FxHashMap::default() }
+        Self {
+            keys,
+            streams: FxHashMap::default(),
+            contents: Vec::new(),
+            whole: FxHashSet::default(),
+            opaque: FxHashMap::default(),
+            http2: Vec::new(),
+        }
+    }
+
+    /// A connection is recorded from its first byte.
+    pub(super) fn opened(&mut self, conn: ConnectionId) {
+        if self.whole.len() >= STREAMS_MAX {
+            self.whole.clear();
+        }
+        self.whole.insert(conn);
+    }
+
+    /// A connection speaks HTTP/2.
+    pub(super) fn http2(&mut self, conn: ConnectionId) {
+        self.http2.push(conn);
     }
 
     pub(super) fn content(&mut self, content: Content, now: Time) {
@@ -107,6 +134,7 @@ impl Scrubber {
         self.streams.remove(&StreamId { conn, sent: false });
         self.streams.remove(&StreamId { conn, sent: true });
         self.opaque.remove(&conn);
+        self.whole.remove(&conn);
     }
 
     /// Overwrites the secrets in frames; `pieces` says where there are payloads. Content of which was told before
@@ -127,6 +155,14 @@ impl Scrubber {
             Some(Stream { next: Some(next), .. }) => end_of(content) > *next,
             Some(_) | None => *told > old,
         });
+        for conn in self.http2.drain(..) {
+            let all = [0, 0];
+            // Of one whose preface was seen that is left.
+            let from = self.opaque.entry(conn).or_insert(all);
+            if !self.whole.contains(&conn) {
+                *from = all;
+            }
+        }
         self.overwrite_opaque(frames, pieces);
         if self.streams.len() > STREAMS_MAX {
             self.streams.clear();
@@ -138,6 +174,10 @@ impl Scrubber {
         let Some(id) = pieces.first().map(|piece| piece.stream) else { return };
         let mut stream = self.streams.remove(&id).unwrap_or_default();
         let mut run = Run::default();
+        if stream.next.is_none() && self.whole.contains(&id.conn) {
+            stream.next = Some(0);
+            stream.trust = Trust::Opening;
+        }
         for piece in pieces {
             let next = stream.next.unwrap_or(piece.position);
             // Nothing looks at bytes that come a second time.
@@ -145,14 +185,16 @@ impl Scrubber {
             let (seen, fresh) = split(&piece.range, late);
             fill(frames, seen);
             let position = piece.position.max(next);
-            if piece.position > next && !covers(contents, next, piece.position)
-                || stream.next.is_none() && !piece.call_start && piece.position > 0
-            {
+            let mut call_start = piece.call_start && late == 0;
+            if piece.position > next && !covers(contents, next, piece.position) {
                 run.finish(frames, &mut stream, &self.keys);
                 let text = frames.get(fresh.clone()).unwrap_or_default();
                 stream.line.clear();
                 stream.before = Line::Plain;
                 stream.doubtful = !(piece.call_start && starts_message(text));
+                if stream.trust != Trust::Whole {
+                    stream.trust = Trust::None;
+                }
             } else if piece.position > next {
                 run.content(frames, &mut stream, &self.keys);
             }
@@ -164,7 +206,7 @@ impl Scrubber {
                     break;
                 }
                 let (text, behind) = split(&rest, content.position.saturating_sub(at) as usize);
-                run.text(text.clone(), at);
+                run.text(text.clone(), at, mem::take(&mut call_start));
                 at = at.saturating_add(text.len() as u64);
                 let length = end_of(content).saturating_sub(at).min(behind.len() as u64) as usize;
                 let (body, behind) = split(&behind, length);
@@ -175,7 +217,7 @@ impl Scrubber {
                 fill(frames, body);
                 rest = behind;
             }
-            run.text(rest, at);
+            run.text(rest, at, call_start);
             stream.next = Some(next.max(piece.end()));
         }
         run.finish(frames, &mut stream, &self.keys);
@@ -199,10 +241,34 @@ impl Scrubber {
     }
 }
 
+impl Stream {
+    /// Scrubs a line, and remembers one whose end is missing.
+    fn take(&mut self, line: &mut [u8], keys: &SecretKeys) {
+        let complete = line.last() == Some(&b'\n');
+        if self.doubtful {
+            lines::overwrite(line);
+            self.doubtful = !complete;
+            // A field that is folded goes on.
+            self.before = Line::Credentials;
+            return;
+        }
+        if !complete {
+            self.line = line.to_vec();
+        }
+        let kind = lines::scrub(line, self.before, complete, keys);
+        if complete {
+            self.before = kind;
+        }
+    }
+}
+
 /// Text of a stream without content in it.
 #[derive(Debug, Default)]
 struct Run {
     parts: Vec<Range<usize>>,
+    length: usize,
+    /// Where in the text calls began.
+    calls: Vec<usize>,
     /// Position of the first one.
     position: u64,
     /// Where HTTP/2 starts.
@@ -210,11 +276,15 @@ struct Run {
 }
 
 impl Run {
-    fn text(&mut self, part: Range<usize>, position: u64) {
+    fn text(&mut self, part: Range<usize>, position: u64, call_start: bool) {
         if !part.is_empty() {
             if self.parts.is_empty() {
                 self.position = position;
             }
+            if call_start {
+                self.calls.push(self.length);
+            }
+            self.length = self.length.saturating_add(part.len());
             self.parts.push(part);
         }
     }
@@ -237,31 +307,58 @@ impl Run {
         for part in &self.parts {
             text.extend_from_slice(frames.get(part.clone()).unwrap_or_default());
         }
-        let mut position = self.position.saturating_sub(known as u64);
-        for line in text.split_inclusive_mut(|&byte| byte == b'\n') {
-            if line == HTTP2_LINE {
-                self.opaque.get_or_insert(position);
-            }
-            position = position.saturating_add(line.len() as u64);
-            let complete = line.last() == Some(&b'\n');
-            if !complete && !stream.doubtful {
-                stream.line = line.to_vec();
-            }
-            if stream.doubtful {
-                lines::overwrite(line);
-                stream.doubtful = !complete;
-                // A field that is folded goes on.
-                stream.before = Line::Credentials;
-                continue;
-            }
-            let kind = lines::scrub(line, stream.before, complete, keys);
-            if complete {
-                stream.before = kind;
+        let start = self.position.saturating_sub(known as u64);
+        let calls: Vec<_> = self.calls.drain(..).map(|call| call.saturating_add(known)).collect();
+        self.length = 0;
+        let mut at = 0;
+        while at < text.len() {
+            let rest = text.get_mut(at..).unwrap_or_default();
+            match stream.trust {
+                Trust::Opening => match opening(rest) {
+                    Some(length) => {
+                        stream.trust = if length.is_some() { Trust::Whole } else { Trust::None };
+                        at = at.saturating_add(length.unwrap_or_default());
+                    }
+                    None => {
+                        stream.line = rest.to_vec();
+                        break;
+                    }
+                },
+                Trust::None => {
+                    let from = at;
+                    let begins =
+                        |call: &&usize| **call >= from && text.get(**call..).is_some_and(starts_message);
+                    let begin = calls.iter().find(begins).copied();
+                    at = begin.unwrap_or(text.len());
+                    text.get_mut(from..at).unwrap_or_default().fill(CONTENT);
+                    if begin.is_some() {
+                        (stream.trust, stream.before, stream.doubtful) = (Trust::Message, Line::Plain, false);
+                    }
+                }
+                Trust::Message | Trust::Whole => {
+                    let length = rest
+                        .iter()
+                        .position(|&byte| byte == b'\n')
+                        .map_or(rest.len(), |end| end.saturating_add(1));
+                    let line = rest.get_mut(..length).unwrap_or_default();
+                    if line.iter().any(|byte| byte.is_ascii_control() && !b"\t\r\n".contains(byte)) {
+                        stream.trust = Trust::None;
+                        continue;
+                    }
+                    if line == HTTP2_LINE {
+                        self.opaque.get_or_insert(start.saturating_add(at as u64));
+                    }
+                    stream.take(line, keys);
+                    at = at.saturating_add(length);
+                }
             }
         }
         if stream.line.len() > LINE_MAX {
             stream.line = Vec::new();
             stream.doubtful = true;
+            if stream.trust == Trust::Opening {
+                stream.trust = Trust::None;
+            }
         }
         let mut scrubbed = text.get(known..).unwrap_or_default();
         for part in self.parts.drain(..) {
@@ -272,15 +369,6 @@ impl Run {
             scrubbed = behind;
         }
     }
-}
-
-/// Does this, the first bytes of a call, start a message beyond doubt?
-fn starts_message(text: &[u8]) -> bool {
-    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii_end();
-    let version = line.len().checked_sub(9).and_then(|start| line.get(start..));
-    let request = detect::requests(text) != Detection::No
-        && version.is_some_and(|version| version.starts_with(b" HTTP/1."));
-    request || detect::http1_response(text) != Detection::No || text.starts_with(HTTP2_LINE)
 }
 
 /// Whether all of this is content.

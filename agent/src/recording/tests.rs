@@ -1,8 +1,10 @@
+mod http2;
+
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
 use abi::{DataRecord, OpenRecord, limit, record::kind};
-use engine::{Engine, event::ConnectionId, policy::SecretKeys};
-use zerocopy::{FromZeros as _, IntoBytes as _};
+use engine::{Engine, Order, event::ConnectionId, policy::SecretKeys};
+use zerocopy::{FromBytes as _, FromZeros as _, IntoBytes as _};
 
 use super::*;
 
@@ -26,6 +28,18 @@ fn sample() -> (Header, Vec<Frame>, Vec<u8>) {
     (header, frames, std::fs::read(path).unwrap())
 }
 
+/// What the engine says of the records that it was given.
+fn tell(engine: &mut Engine, writer: &mut Writer) {
+    while let Some(content) = engine.poll_content() {
+        writer.content(content);
+    }
+    while let Some(order) = engine.poll_order() {
+        if let Order::Frames { conn, .. } = order {
+            writer.http2(conn);
+        }
+    }
+}
+
 /// The records that a writer makes of some, with what the engine says of them.
 fn written(records: &[Vec<u8>], secret: Option<SecretKeys>) -> Vec<Vec<u8>> {
     let directory = tempfile::tempdir().unwrap();
@@ -36,9 +50,7 @@ fn written(records: &[Vec<u8>], secret: Option<SecretKeys>) -> Vec<Vec<u8>> {
     for record in records {
         writer.record(record).unwrap();
         engine.handle_record(record, 1);
-        while let Some(content) = engine.poll_content() {
-            writer.content(content);
-        }
+        tell(&mut engine, &mut writer);
     }
     writer.finish().unwrap();
     let reader = Reader::open(&path).unwrap();
@@ -157,9 +169,7 @@ fn secrets_are_overwritten_in_whatever_batches_records_are_written() {
         for record in [open(), data(0, 0, one, 0), data(0, cut as u64, other, 0)] {
             writer.record(&record).unwrap();
             engine.handle_record(&record, 1);
-            while let Some(content) = engine.poll_content() {
-                writer.content(content);
-            }
+            tell(&mut engine, &mut writer);
             writer.finish().unwrap();
         }
         let records: Vec<_> = Reader::open(&path)
@@ -279,9 +289,7 @@ fn what_is_written_without_secrets_gives_the_same_spans() {
                 }
                 Frame::Resource(resource) => writer.resource(&resource).unwrap(),
             }
-            while let Some(content) = engine.poll_content() {
-                writer.content(content);
-            }
+            tell(&mut engine, &mut writer);
         }
         writer.finish().unwrap();
         // Header blocks of HTTP/2 do not show where a secret is: nothing of them is left, and no span comes of it.

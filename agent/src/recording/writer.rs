@@ -92,6 +92,14 @@ impl Writer {
                 self.frames.get_mut(payload.end..).unwrap_or_default().fill(0);
                 self.pieces.push_back(Piece::new(&data, payload));
             }
+            Ok(Event::Open(open)) if scrubs => {
+                self.frame(RECORD, record)?;
+                if let Some(scrubber) = &mut self.scrubber
+                    && open.from_opening
+                {
+                    scrubber.opened(open.conn);
+                }
+            }
             Ok(Event::End(end)) if scrubs => {
                 self.frame(RECORD, record)?;
                 if end.direction.is_none() && !matches!(end.how, How::CallFailed(_)) {
@@ -109,6 +117,13 @@ impl Writer {
     pub fn content(&mut self, content: Content) {
         if let Some(scrubber) = &mut self.scrubber {
             scrubber.content(content, self.now);
+        }
+    }
+
+    /// A connection of which records were given speaks HTTP/2.
+    pub fn http2(&mut self, conn: ConnectionId) {
+        if let Some(scrubber) = &mut self.scrubber {
+            scrubber.http2(conn);
         }
     }
 

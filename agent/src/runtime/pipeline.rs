@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Instant};
 
 use engine::{
-    Engine,
+    Engine, Order,
     event::{ConnectionId, Endpoint, Event, How, Role, Time},
     protocol::Unseen,
 };
@@ -284,6 +284,9 @@ impl Pipeline {
         }
         self.exports.hand_over(std::mem::take(&mut self.batch));
         while let Some(order) = self.engine.poll_order() {
+            if let (Order::Frames { conn, .. }, Some(writer)) = (&order, &mut self.record) {
+                writer.http2(*conn);
+            }
             let result = self.probes.order(&order);
             self.failures.note("passing an order to the kernel side", result);
         }

@@ -6,12 +6,15 @@ use std::{fs, path::Path, process::Command, thread::sleep, time::Duration};
 use acceptance::{
     TempDir, free_port,
     http::{Address, Connection, Stream},
+    late::Log,
     process::Process,
     recording,
     spandrel::{Options, binary},
     wait::LONG,
     workload::{
-        Family, Language, Proxy, Server, application, grpc,
+        Family, Language, Proxy, Server, application,
+        busy::Library,
+        grpc,
         http2::{self, nghttpd},
         nginx, proxy, python,
     },
@@ -131,6 +134,8 @@ c.recv(1);c.close();sys.stdin.read()
         let address = front.address.clone();
         with_curl(vec![front, back], &address, &urls)
     }),
+    ("http2/busy/go_node", || busy(Library::Go, Library::Node)),
+    ("http2/busy/node_go", || busy(Library::Node, Library::Go)),
     ("http2/h2load_nghttpd", || {
         http2_of(
             nghttpd,
@@ -256,6 +261,20 @@ fn pair((server, client): (Process, Process)) -> Case {
     Case { servers: Vec::new(), scripts: vec![server], client: Some(client), traffic: Box::new(|| {}) }
 }
 
+/// One connection between two libraries, with more of its requests than its header tables have room for.
+fn busy(client: Library, server: Library) -> Case {
+    const REQUESTS: &str = "200";
+    let port = free_port().to_string();
+    let mut script = Process::start("server", server.command().args(["server", &port]));
+    script.wait_for("listening", LONG);
+    let command = client.command();
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let mut words = words.map(|word| word.to_string_lossy().into_owned());
+    let program = words.next().expect("a program");
+    let client = waiting(&program, words.chain(["client".to_owned(), port, REQUESTS.to_owned()]));
+    Case { servers: Vec::new(), scripts: vec![script], client: Some(client), traffic: Box::new(|| {}) }
+}
+
 fn record(name: &str, mut case: Case) {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures").join(name).with_extension("records");
     fs::create_dir_all(target.parent().expect("a folder")).expect("create the folder");
@@ -286,6 +305,11 @@ fn record(name: &str, mut case: Case) {
     record.signal(libc::SIGTERM);
     assert!(record.wait(LONG).success(), "{}", record.log());
     recording::store(&path, &target, &pids);
+    // What the server says it was asked.
+    let log: String = case.scripts.iter().map(|script| Log::parse(&script.stdout()).text()).collect();
+    if !log.is_empty() {
+        fs::write(target.with_extension("log"), log).expect("write the log");
+    }
     eprintln!("{name}: {} bytes", fs::metadata(&target).expect("the capture").len());
 }
 

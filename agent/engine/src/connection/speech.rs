@@ -107,7 +107,7 @@ impl Speech {
 
     pub(super) fn bytes(&mut self, input: &Bytes<'_>, out: &mut dyn Observer) {
         if let Some(suspicion) = &mut self.suspicion
-            && let Some((protocol, skip)) = suspicion.bytes(input)
+            && let Some((protocol, skip)) = suspicion.bytes(input, out)
         {
             self.side = Some(protocol.side());
             self.suspicion = None;

@@ -125,6 +125,7 @@ impl Http2 {
             };
             half.search = None;
             half.frames.resume();
+            found.count(out);
             if !is_request {
                 self.streams.responses_found(call.exit);
             }

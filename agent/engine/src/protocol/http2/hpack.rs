@@ -27,7 +27,8 @@ pub const LIST_MAX: usize = crate::limit::HEAD_MAX;
 /// Bytes of a table that are kept, counted as RFC 7541, 4.1 does: browsers and proxies ask for 64 KiB. Of a
 /// table that is larger by agreement the newest entries are kept, older ones become unknown.
 pub const TABLE_MAX: u32 = 64 * 1024;
-/// What is kept while the size of the table is unknown: four times the usual size (RFC 9113, 6.5.2).
+/// What is kept while the size of the table is unknown and nothing shows that it is larger: four times the usual size
+/// (RFC 9113, 6.5.2).
 const TABLE_ASSUMED: u32 = 16 * 1024;
 /// The size of a table until something else is agreed upon (RFC 9113, 6.5.2).
 const TABLE_INITIAL: u32 = 4096;
@@ -196,7 +197,9 @@ impl Decoder {
                 Ok(())
             };
             if first & 0b1000_0000 != 0 {
-                emit(self.entry(reader.integer(7)?)?)?;
+                let index = reader.integer(7)?;
+                self.table.referred(dynamic(index));
+                emit(self.entry(index)?)?;
                 continue;
             }
             let indexed = first & 0b0100_0000 != 0;

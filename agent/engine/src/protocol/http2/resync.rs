@@ -9,11 +9,15 @@
 //! * calls began at three of its frames; a sender writes whole frames, but not the frames in its content; or
 //! * it has [`FRAMES_SURE`] frames.
 //!
-//! And no other chain may be as long. Reading begins with the newest frame: what the chain passed before may
+//! And no other chain may be as long, nor, in the last case, may a frame that a call began with reach beyond it: that
+//! would be its content. Reading begins with the newest frame: what the chain passed before may
 //! have been content, so nothing is made of it, neither requests nor entries of a header table.
 
 use super::frame::{END_HEADERS, HEADER, Head, Kind, PADDED, PAYLOAD_USUAL, PRIORITY};
-use crate::protocol::{Bytes, Gap};
+use crate::{
+    counter::Counter,
+    protocol::{Bytes, Gap, Observer},
+};
 
 /// Frames of a chain that is believed, at least.
 const FRAMES_MIN: u32 = 4;
@@ -55,6 +59,15 @@ pub(crate) struct Found {
     pub(crate) position: u64,
     /// They are a client's.
     pub(crate) requests: bool,
+    /// Frames that were passed to be sure.
+    passed: u32,
+}
+
+impl Found {
+    pub(crate) fn count(&self, out: &mut dyn Observer) {
+        out.count(Counter::Http2Joined, 1);
+        out.count(Counter::Http2FramesPassed, self.passed.into());
+    }
 }
 
 impl Search {
@@ -113,11 +126,12 @@ impl Search {
             }
         }
         let head = Head::read(&bytes);
-        let first = head.and_then(|head| {
+        let first = head.filter(|head| head.kind == Kind::Headers).and_then(|head| {
             let skip = usize::from(head.has(PADDED)).saturating_add(if head.has(PRIORITY) { 5 } else { 0 });
-            byte(offset.saturating_add(HEADER).saturating_add(skip))
+            let inside = skip < head.length as usize;
+            byte(offset.saturating_add(HEADER).saturating_add(skip)).filter(|_| inside)
         });
-        (head, first.filter(|_| head.is_some_and(|head| head.kind == Kind::Headers && head.length > 6)))
+        (head, first)
     }
 
     /// A header at this position: do chains go on with it, or does one begin?
@@ -178,13 +192,16 @@ impl Search {
         let next = |chain: &&Chain| chain.next > position;
         let chain = self.chains.iter().filter(next).max_by_key(|chain| chain.frames)?;
         let long = position.saturating_sub(chain.start) > PAYLOAD;
+        let reaches =
+            |other: &Chain| other.aligned > 0 && other.start != chain.start && other.next >= chain.next;
+        let inside = || self.chains.iter().any(reaches);
         let sure = chain.frames >= FRAMES_MIN
-            && (long || chain.aligned >= ALIGNED_MIN || chain.frames >= FRAMES_SURE)
+            && (long || chain.aligned >= ALIGNED_MIN || chain.frames >= FRAMES_SURE && !inside())
             && chain.continues.is_none();
         let rival =
             |other: &Chain| other.next != chain.next && other.frames.saturating_mul(2) >= chain.frames;
         let requests = self.requests.or(chain.requests)?;
-        (sure && !self.chains.iter().any(rival)).then_some(Found { position, requests })
+        (sure && !self.chains.iter().any(rival)).then_some(Found { position, requests, passed: chain.frames })
     }
 
     /// The next position where a chain goes on or may begin: lengths of frames begin with a zero.

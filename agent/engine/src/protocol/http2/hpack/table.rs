@@ -56,6 +56,10 @@ pub(super) struct Table {
     capacity: Option<u32>,
     /// The encoder may have entries that are older than the slots, of unknown number.
     older: bool,
+    /// What is kept while the capacity is unknown.
+    assumed: u32,
+    /// Slots left because of that.
+    cut: bool,
 }
 
 impl Table {
@@ -68,6 +72,8 @@ impl Table {
             size: 0,
             capacity: Some(TABLE_INITIAL),
             older: false,
+            assumed: TABLE_ASSUMED,
+            cut: false,
         }
     }
 
@@ -85,6 +91,15 @@ impl Table {
             Some(&slot) => Some(self.field(slot)),
             None if self.may_hold(index) => Some(Field { name: None, value: None }),
             None => None,
+        }
+    }
+
+    /// The encoder refers to this entry, 0 is the newest. If it is older than what an unknown capacity was assumed to
+    /// hold, then the capacity is larger: more is kept from here on.
+    #[inline]
+    pub(super) fn referred(&mut self, index: u32) {
+        if self.cut && index as usize >= self.slots.len() {
+            self.assumed = TABLE_MAX;
         }
     }
 
@@ -123,6 +138,7 @@ impl Table {
     /// The encoder changes the size of its table (RFC 7541, 4.3).
     pub(super) fn resize(&mut self, capacity: u32) {
         self.capacity = Some(capacity);
+        self.cut = false;
         self.evict();
     }
 
@@ -142,6 +158,7 @@ impl Table {
         let kept = self.kept();
         if self.size > kept {
             self.older = true;
+            self.cut = self.capacity.is_none();
             self.shrink(kept);
         }
         self.compact();
@@ -165,6 +182,7 @@ impl Table {
     }
 
     fn clear(&mut self) {
+        self.cut = false;
         self.base = self.end();
         self.slots.clear();
         self.bytes.clear();
@@ -190,7 +208,7 @@ impl Table {
 
     /// Sizes of entries that are kept.
     fn kept(&self) -> u32 {
-        self.capacity.unwrap_or(TABLE_ASSUMED).min(TABLE_MAX)
+        self.capacity.unwrap_or(self.assumed).min(TABLE_MAX)
     }
 
     fn offset(&self, start: u32) -> usize {

@@ -119,6 +119,35 @@ fn content_that_looks_like_frames_makes_no_exchange() {
 }
 
 #[test]
+fn a_recording_of_frames_in_one_frame_of_content_makes_no_exchange() {
+    let (mut client, mut server, mut other) = (Encoder::default(), Encoder::default(), Encoder::default());
+    let mut content = Vec::new();
+    for stream in 0..300 {
+        content.extend(other.get(stream * 2 + 1001, "/phantom"));
+    }
+    assert!(content.len() < 16_384);
+    let mut steps = opening();
+    for number in 0..12 {
+        let stream = number * 2 + 1;
+        steps.push(request(client.post(stream, "/upload")));
+        steps.push(request(data(stream, &content, true)));
+        steps.push(response(server.status(stream, "200", true)));
+    }
+    for side in SIDES {
+        let events = events(side, &steps);
+        let whole = run(side, &events);
+        assert_eq!(whole.told.len(), 12);
+        for known in [true, false] {
+            for start in 3..16 {
+                let part = joined(side, known, &events[start..]);
+                assert_right(&whole, &part, &format!("{side:?} from {start}"));
+                assert!(part.told.len() > 4, "{side:?} from {start}: {}", part.told.len());
+            }
+        }
+    }
+}
+
+#[test]
 fn other_bytes_are_not_taken_for_frames() {
     let mut random = Random(7);
     let mut steps = Vec::new();

@@ -102,3 +102,22 @@ fn an_entry_too_large_to_keep_may_be_there() {
     assert_eq!(lines(&mut decoder, &hex(X)), ["x: 1"]);
     assert_eq!(lines(&mut decoder, &hex("be bf")), ["x: 1", "?: ?"]);
 }
+
+#[test]
+fn a_table_that_turns_out_to_be_larger_than_assumed_is_kept_whole() {
+    let mut decoder = Decoder::joined_late();
+    // 300 entries of 132 bytes: more than is kept of a table of which nothing is known.
+    let insert = |decoder: &mut Decoder| {
+        for number in 0..300 {
+            let mut block = hex("40");
+            model::string(&mut block, b"x", false);
+            model::string(&mut block, format!("{number:099}").as_bytes(), false);
+            decode(decoder, &block).unwrap();
+        }
+    };
+    insert(&mut decoder);
+    // The 201st newest entry is index 262.
+    assert_eq!(lines(&mut decoder, &hex("ff 87 01")), ["?: ?"]);
+    insert(&mut decoder);
+    assert_eq!(lines(&mut decoder, &hex("ff 87 01")), [format!("x: {:099}", 99)]);
+}
