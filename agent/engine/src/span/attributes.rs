@@ -33,7 +33,7 @@ pub(crate) fn span(
     let mut list = List(Vec::with_capacity(ATTRIBUTES.saturating_add(policy.attributes.len())));
     let call = rpc::call(exchange);
     let (name, error) = match call {
-        Some(call) => (rpc::describe(&mut list, exchange, call), rpc::error(exchange)),
+        Some(call) => (rpc::describe(&mut list, exchange, call), rpc::error(exchange, call)),
         None => {
             let error = outcome::error(exchange.side, exchange.status, exchange.ending);
             (http(&mut list, exchange, socket.as_deref()), error)
@@ -63,8 +63,8 @@ pub(crate) fn span(
     if let Some(why) = outcome::incomplete(exchange.ending) {
         list.text(names::INCOMPLETE, why);
     }
-    // A call whose time was over was not cancelled, though its stream is reset the same way.
-    if outcome::is_cancelled(exchange.ending) && exchange.code() != Some(Code::DeadlineExceeded) {
+    // A call whose time was over was not cancelled, nor one that was refused, though its stream is reset the same way.
+    if outcome::is_cancelled(exchange.ending) && matches!(exchange.code(), None | Some(Code::Cancelled)) {
         list.text(names::END, "cancelled");
     }
     if let Some(parent) = trace.parent {

@@ -12,8 +12,11 @@ use super::{
     target::{Target, host_and_port},
 };
 use crate::{
-    exchange::{Exchange, Head, Rpc},
-    protocol::{Ending, Side},
+    exchange::{Exchange, Head, Rpc, rpc::Code},
+    protocol::{
+        Ending, Side,
+        http2::{CANCEL, error_name},
+    },
 };
 
 const SYSTEM: &str = "grpc";
@@ -66,11 +69,18 @@ pub(super) fn describe(list: &mut List, exchange: &Exchange, rpc: &Rpc) -> Cow<'
     name
 }
 
-/// The value of `error.type`, if the call failed: how its stream or connection failed, else its status code.
-pub(super) fn error(exchange: &Exchange) -> Option<Cow<'static, str>> {
+/// The value of `error.type`, if the call failed: its status code if that says all there is to say, else how its stream or
+/// connection failed.
+pub(super) fn error(exchange: &Exchange, rpc: &Rpc) -> Option<Cow<'static, str>> {
     let code = exchange.code();
     let failed = match exchange.ending {
-        Some(Ending::Reset { .. } | Ending::Failed(_) | Ending::Closed) => {
+        _ if rpc.answer().is_some() => None,
+        Some(Ending::Reset { code: CANCEL, .. }) if code == Some(Code::DeadlineExceeded) => None,
+        // Cancelled, or too late: to its client it failed in either case.
+        Some(Ending::Reset { code: CANCEL, by: Side::Client }) => {
+            (exchange.side == Side::Client && code.is_none()).then_some(Cow::Borrowed(error_name(CANCEL)))
+        }
+        Some(Ending::Reset { .. } | Ending::GoneAway { .. } | Ending::Failed(_) | Ending::Closed) => {
             outcome::error(exchange.side, None, exchange.ending)
         }
         _ => None,
