@@ -15,7 +15,12 @@ use std::collections::VecDeque;
 use smallvec::SmallVec;
 
 use self::stream::Stream;
-use super::{block::Block, fragments::Fragments, frame, grpc::Content};
+use super::{
+    block::Block,
+    fragments::Fragments,
+    frame,
+    grpc::{Content, Messages},
+};
 use crate::{
     counter::Counter,
     event::{Call, Time},
@@ -159,9 +164,9 @@ impl Streams {
             None if !block.incomplete => Some(Content::Other),
             content => content,
         };
-        if matches!(stream.content, Some(Content::Other | Content::WebText)) {
-            stream.request.messages.lose();
-            stream.response.messages.lose();
+        if let Some(content) = stream.content {
+            stream.request.messages = Messages::of(content);
+            stream.response.messages = Messages::of(content);
         }
         if self.orphans.contains(&id) {
             self.orphans.retain(|orphan| *orphan != id);
@@ -216,6 +221,9 @@ impl Streams {
             }
             _ if !stream.responding && (block.has_pseudo || block.incomplete) => {
                 stream.responding = true;
+                if let Some(content) = Content::of_fields(&fields) {
+                    stream.response.messages.expect(content);
+                }
                 out.response_started(number, &head.first);
                 out.response_head(
                     number,
