@@ -10,8 +10,8 @@
 //! | earlier | CANCELLED |
 //!
 //! Before that time it is over for a client whose timeout was rounded up (gRPC's C core: by up to a hundredth), or whose
-//! request was written late (measured: by up to 4 ms where 20 calls start at once in Node.js), and for a server that
-//! was late to read it.
+//! request was written late (measured: by 17 ms where 20 calls start at once in Node.js on a busy machine), and for a
+//! server that was late to read it. Who cancels does so long before, as a rule.
 
 use super::Code;
 use crate::event::Time;
@@ -19,7 +19,7 @@ use crate::event::Time;
 const MILLISECOND: Time = 1_000_000;
 const SECOND: Time = 1_000 * MILLISECOND;
 /// "Not long before" is this, and a tenth of the timeout.
-const SLACK: Time = 10 * MILLISECOND;
+const SLACK: Time = 100 * MILLISECOND;
 
 /// How long a client wants to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,12 +88,12 @@ mod tests {
     fn a_reset_shortly_before_the_deadline_is_of_either_kind() {
         for (timeout, elapsed, code) in [
             (1_000, 0, Some(Code::Cancelled)),
-            (1_000, 889, Some(Code::Cancelled)),
-            (1_000, 890, None),
+            (1_000, 799, Some(Code::Cancelled)),
+            (1_000, 800, None),
             (1_000, 999, None),
             (1_000, 1_000, Some(Code::DeadlineExceeded)),
             (1_000, 5_000, Some(Code::DeadlineExceeded)),
-            (10, 0, None),
+            (100, 0, None),
             (0, 0, Some(Code::DeadlineExceeded)),
         ] {
             let found = Deadline::After(timeout * MILLISECOND).code(elapsed * MILLISECOND);
