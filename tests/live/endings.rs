@@ -94,8 +94,11 @@ impl Ended<'_> {
         let context =
             || format!("{} ended with {}: {:#?}\n{:#?}", self.number, self.said, self.client, self.server);
         let [client, server] = [self.client, self.server].map(code);
-        assert!(client.is_none_or(|code| code == self.said), "{}", context());
-        assert!(server.is_none_or(|code| code == self.said), "{}", context());
+        // A cancel that a busy machine writes when the time is over cannot be told from that.
+        let late = self.number.starts_with('n') && self.lasted() >= 195_000_000;
+        let is_right = |code: &str| code == self.said || late && code == "DEADLINE_EXCEEDED";
+        assert!(client.is_none_or(is_right), "{}", context());
+        assert!(server.is_none_or(is_right), "{}", context());
         assert_eq!(self.client.status == 2, self.said != "OK", "{}", context());
         assert_eq!(self.client.text("error.type").is_some(), self.said != "OK", "{}", context());
         assert!(
