@@ -23,7 +23,9 @@ macro_rules! live {
     };
 }
 
+mod between;
 mod doctor;
+mod endings;
 mod exact;
 mod export;
 mod grpc;
@@ -43,6 +45,7 @@ mod run;
 mod sampling;
 mod secrets;
 mod smoke;
+mod web;
 
 /// curl with a service name, its answer checked.
 fn curl(arguments: &[&str]) {

@@ -1,5 +1,6 @@
 //! Unmodified programs: each is started on an address and is ready when the function returns.
 
+pub mod between;
 pub mod busy;
 pub mod grpc;
 pub mod http2;

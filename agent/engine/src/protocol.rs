@@ -100,8 +100,11 @@ pub enum Ending {
     Closed,
     /// The exchange became something else (101, CONNECT): not a failure.
     Upgraded,
-    /// HTTP/2: one side ended the stream with this error code (RFC 9113, 7), by RST_STREAM or GOAWAY.
+    /// HTTP/2: one side ended the stream with this error code (RFC 9113, 7).
     Reset { code: u32, by: Side },
+    /// HTTP/2: the server announced the end of the connection with this error code (RFC 9113, 6.8). A stream that was
+    /// `served` was still open at that end, the others are those that the server refused to serve.
+    GoneAway { code: u32, served: bool },
     /// Bytes of the exchange were not captured: not a failure of the request.
     Gap,
     /// The bytes do not follow the protocol: nothing is known from here.

@@ -73,7 +73,7 @@ impl Subject {
         directory.write("file", &"x".repeat(FILE));
         directory.write("message", &String::from_utf8_lossy(&message));
         let (process, port) = match self {
-            Self::Grpc => grpc::server(Peer::Go, "shop.Cart"),
+            Self::Grpc => Peer::Go.serve("shop.Cart"),
             Self::Http1 | Self::Http2 => http2::nginx(&directory),
         };
         Target { process, address: format!("127.0.0.1:{port}"), directory }

@@ -2,6 +2,7 @@
 //! needs generated code.
 
 mod few;
+pub mod web;
 
 use std::{
     fs,
@@ -47,40 +48,48 @@ pub struct Pair {
     pub client: Process,
 }
 
-/// A server that listens, and its port.
-pub fn server(peer: Peer, service: &str) -> (Process, u16) {
-    let port = free_port();
-    let mut command = peer.command();
-    command.args(["server", &port.to_string(), service]).env("OTEL_SERVICE_NAME", "server");
-    let mut server = Process::start("gRPC server", &mut command);
-    server.wait_for("listening", LONG);
-    (server, port)
-}
-
 impl Pair {
     /// `what` the client is to do, with the methods of `service`.
     pub fn start(peer: Peer, service: &str, what: &str) -> Self {
-        let (server, port) = server(peer, service);
-        let mut command = peer.command();
-        let mut client = Process::start(
-            "gRPC client",
-            command.args(["client", &port.to_string(), service, what]).env("OTEL_SERVICE_NAME", "client"),
-        );
-        client.wait_for("ready", LONG);
-        Self { server, client }
+        let (server, port) = peer.serve(service);
+        Self { server, client: peer.client(port, service, what) }
     }
 
     /// Lets the client make its calls; what it wrote. It checks the answers itself.
     pub fn call(&mut self) -> String {
-        self.client.write(b"call\n");
-        let status = self.client.wait(LONG * 3);
-        let said = self.client.stdout();
-        assert!(status.success() && said.contains("done"), "{}\n{}", self.client.log(), self.server.log());
-        said
+        call(&mut self.client, &self.server)
     }
 }
 
+/// Lets a client make its calls; what it wrote.
+pub fn call(client: &mut Process, server: &Process) -> String {
+    client.write(b"call\n");
+    let status = client.wait(LONG * 3);
+    let said = client.stdout();
+    assert!(status.success() && said.contains("done"), "{}\n{}", client.log(), server.log());
+    said
+}
+
 impl Peer {
+    /// A server that listens, and its port.
+    pub fn serve(self, service: &str) -> (Process, u16) {
+        let port = free_port();
+        let mut command = self.command();
+        command.args(["server", &port.to_string(), service]).env("OTEL_SERVICE_NAME", "server");
+        let mut server = Process::start("gRPC server", &mut command);
+        server.wait_for("listening", LONG);
+        (server, port)
+    }
+
+    /// A client of whoever listens on this port, that has not called yet.
+    pub fn client(self, port: u16, service: &str, what: &str) -> Process {
+        let mut command = self.command();
+        command.args(["client", &port.to_string(), service, what]).env("OTEL_SERVICE_NAME", "client");
+        let mut client = Process::start("gRPC client", &mut command);
+        client.wait_for("ready", LONG);
+        client
+    }
+
     fn command(self) -> Command {
         match self {
             Self::Cpp => Command::new(from_distribution()),
@@ -148,9 +157,16 @@ fn from_npm() -> PathBuf {
 }
 
 fn from_module() -> PathBuf {
-    let source = workload_file("grpc/go");
-    let directory = built(&texts(&source, &["go.mod", "go.sum", "peer.go"]), |directory| {
-        build(&source, &directory.join("peer"));
+    go_program("grpc/go", &["go.mod", "go.sum", "peer.go", "endings.go"])
+}
+
+/// The program whose source is these files of a directory of workloads.
+fn go_program(source: &str, files: &[&str]) -> PathBuf {
+    let source = workload_file(source);
+    let directory = built(&texts(&source, files), |directory| {
+        let mut go = Command::new(go_compiler());
+        go.current_dir(&source).args(["build", "-buildvcs=false", "-ldflags=-s -w", "-o"]);
+        output("go build", go.arg(directory.join("peer")));
     });
     directory.join("peer")
 }
@@ -159,10 +175,4 @@ fn from_module() -> PathBuf {
 fn texts(directory: &Path, names: &[&str]) -> Vec<u8> {
     let text = |name: &&str| fs::read(directory.join(name)).unwrap_or_else(|e| panic!("read {name}: {e}"));
     names.iter().flat_map(text).collect()
-}
-
-fn build(source: &Path, program: &Path) {
-    let mut go = Command::new(go_compiler());
-    go.current_dir(source).args(["build", "-buildvcs=false", "-ldflags=-s -w", "-o"]);
-    output("go build", go.arg(program));
 }

@@ -1,5 +1,7 @@
-// @grpc/grpc-js: `server PORT SERVICE`, or `client PORT SERVICE load|scan`, which begins at a line of input. See live/grpc.rs.
+// @grpc/grpc-js: `server PORT SERVICE`, or `client PORT SERVICE WHAT`, which begins at a line of input. WHAT is `load`,
+// `scan`, `endings`, `answers` or a method of endings.js. See live/grpc.rs and its neighbours.
 const grpc = require('@grpc/grpc-js');
+const endings = require('./endings.js');
 const [role, port, service, what] = process.argv.slice(2);
 const same = (value) => value;
 const calls = Number(process.env.CALLS || 1000);
@@ -15,6 +17,9 @@ const definition = {
   Download: method('Download', false, true),
   Chat: method('Chat', true, true),
   Slow: method('Slow', false, true),
+  Wait: method('Wait', false, true),
+  Stop: method('Stop', false, true),
+  Drain: method('Drain', false, true),
 };
 
 const handlers = {
@@ -47,7 +52,7 @@ const handlers = {
 
 function serve() {
   const server = new grpc.Server();
-  server.addService(definition, handlers);
+  server.addService(definition, { ...handlers, ...endings.handlers(server) });
   server.bindAsync(`127.0.0.1:${port}`, grpc.ServerCredentials.createInsecure(), (error) => {
     if (error) throw error;
     console.log('listening');
@@ -124,7 +129,10 @@ if (role === 'server') {
   process.stdin.once('data', async () => {
     const Client = grpc.makeGenericClientConstructor(definition, service);
     const client = new Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
-    await { load, scan }[what](client);
+    const caller = new endings.Caller(client, service, atATime);
+    if (what in { load, scan }) await { load, scan }[what](client);
+    else if (what === 'endings' || what === 'answers') await caller[what]();
+    else await caller.open(what);
     client.close();
     console.log('done');
     process.stdin.destroy();

@@ -1,4 +1,5 @@
-"""gRPC's own Python: `server PORT SERVICE`, or `client PORT SERVICE load|scan`, which begins at a line of input.
+"""gRPC's own Python: `server PORT SERVICE`, or `client PORT SERVICE WHAT`, which begins at a line of input. WHAT is
+`load`, `scan`, `endings`, `answers` or a method of endings.py.
 
 What is called, and what the client writes at its end, is the same for the peers of all languages: see live/grpc.rs.
 """
@@ -9,6 +10,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+
+import endings
 
 role, port, service = sys.argv[1:4]
 CALLS = int(os.environ.get("CALLS", "1000"))
@@ -57,7 +60,8 @@ METHODS = {
 
 def serve():
     server = grpc.server(ThreadPoolExecutor(60))
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, METHODS)])
+    handlers = METHODS | endings.methods(server)
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     print("listening", flush=True)
@@ -120,5 +124,11 @@ else:
     print("ready", flush=True)
     sys.stdin.readline()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        {"load": load, "scan": scan}[sys.argv[4]](channel)
+        what, caller = sys.argv[4], endings.Client(channel, service)
+        if what in ("load", "scan"):
+            {"load": load, "scan": scan}[what](channel)
+        elif what in ("endings", "answers"):
+            getattr(caller, what)()
+        else:
+            caller.open(what)
     print("done", flush=True)

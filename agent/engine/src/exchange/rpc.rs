@@ -12,19 +12,18 @@
 //! `te: trailers`, what the path looks like and what other streams of the connection are say nothing. Nor does a response
 //! of another content type that is no success: proxies give such ones to calls too.
 
+mod deadline;
+
+use self::deadline::Deadline;
+use super::Exchange;
 use crate::{
-    event::Time,
     percent,
     protocol::{
-        Ending, Field, RequestHead, ResponseHead, Side, Trailers,
+        Ending, Field, RequestHead, ResponseHead, Side, Trailers, Version,
         http2::{CANCEL, grpc::Content},
     },
 };
 
-use super::Exchange;
-
-const MILLISECOND: Time = 1_000_000;
-const SECOND: Time = 1_000 * MILLISECOND;
 /// Longest text of a status that is kept.
 const MESSAGE_MAX: usize = 1024;
 
@@ -95,12 +94,12 @@ impl Code {
         }
     }
 
-    /// gRPC over HTTP/2, Errors: a stream that the server reset.
+    /// gRPC over HTTP/2, Errors: a stream that the server reset, but not with CANCEL. Of what is missing here clients
+    /// make different codes (of FLOW_CONTROL_ERROR grpc-go RESOURCE_EXHAUSTED, others INTERNAL).
     fn of_reset(code: u32) -> Option<Self> {
         match code {
-            0x0..=0x4 | 0x6 | 0x9 | 0xa => Some(Self::Internal),
+            0x0..=0x2 | 0x4 | 0x6 | 0x9 | 0xa => Some(Self::Internal),
             0x7 => Some(Self::Unavailable),
-            CANCEL => Some(Self::Cancelled),
             0xb => Some(Self::ResourceExhausted),
             0xc => Some(Self::PermissionDenied),
             _ => None,
@@ -131,8 +130,9 @@ pub(crate) struct Rpc {
     content: Option<Content>,
     code: Option<Code>,
     message: Option<Box<str>>,
-    /// How long the client wants to wait.
-    timeout: Option<Time>,
+    /// A response that is none of gRPC's means this code, whatever follows its head.
+    refused: Option<Code>,
+    deadline: Deadline,
     /// Fields of the response that may have held a code are unknown.
     incomplete: bool,
     /// It was answered by more than trailers.
@@ -151,11 +151,17 @@ impl Rpc {
             None if head.method.is_some_and(|method| method != b"POST") => return None,
             content => content,
         };
+        let deadline = match value(head.fields, b"grpc-timeout") {
+            Some(text) => Deadline::parse(text),
+            None if head.fields_incomplete => Deadline::Unknown,
+            None => Deadline::None,
+        };
         Some(Box::new(Self {
             content,
             code: None,
             message: None,
-            timeout: value(head.fields, b"grpc-timeout").and_then(timeout),
+            refused: None,
+            deadline,
             incomplete: false,
             served: false,
             messages: [None; 2],
@@ -170,6 +176,11 @@ impl Rpc {
     /// What the response says, by itself.
     pub(crate) fn returned(&self) -> Option<Code> {
         self.code
+    }
+
+    /// What the response says, whatever became of the stream.
+    pub(crate) fn answer(&self) -> Option<Code> {
+        self.code.or(self.refused)
     }
 
     pub(crate) fn message(&self) -> Option<&str> {
@@ -213,7 +224,11 @@ impl Exchange {
                 content => rpc.content = content.filter(|content| *content != Content::Other),
             }
         }
-        rpc.read(head.fields, head.fields_incomplete);
+        // HTTP/1 has trailers too, which are not read.
+        let chunked = head.version != Version::Http2 && content == Some(Content::Grpc);
+        rpc.read(head.fields, head.fields_incomplete || chunked);
+        let foreign = matches!(content, Some(Content::Other)) || content.is_none() && !head.fields_incomplete;
+        rpc.refused = head.status.filter(|status| foreign && *status != 200).map(Code::of_http);
         rpc.served |=
             rpc.code.is_none() && head.status == Some(200) && !matches!(content, Some(Content::Other));
     }
@@ -229,59 +244,29 @@ impl Exchange {
     /// The code of a gRPC call: that of the response, or the one that a client makes up for want of it.
     pub(crate) fn code(&self) -> Option<Code> {
         let rpc = self.rpc.as_ref()?;
-        if rpc.code.is_some() {
-            return rpc.code;
+        if let Some(code) = rpc.answer() {
+            return Some(code);
         }
         match self.ending {
-            Some(Ending::Reset { code: CANCEL, by: Side::Client }) if self.is_overdue() => {
-                Some(Code::DeadlineExceeded)
+            Some(Ending::Reset { code: CANCEL, .. }) => {
+                let end = self.end.unwrap_or_default();
+                rpc.deadline.code(end.saturating_sub(self.start()))
             }
-            Some(Ending::Reset { code: CANCEL, by: Side::Client }) => Some(Code::Cancelled),
             Some(Ending::Reset { code, by: Side::Server }) => Code::of_reset(code),
+            Some(Ending::GoneAway { served: false, .. }) => Some(Code::Unavailable),
             Some(Ending::Failed(_) | Ending::Closed) if self.side == Side::Client => Some(Code::Unavailable),
             Some(_) => None,
-            // gRPC-Web has it in the content, which may not have been looked at.
-            None if self.status == Some(200) && (rpc.incomplete || rpc.content != Some(Content::Grpc)) => {
-                None
-            }
             None if rpc.incomplete => None,
+            // gRPC-Web has it in the content, which may not have been read to its end.
+            None if rpc.content != Some(Content::Grpc) => None,
             None => self.status.map(Code::of_http),
         }
-    }
-
-    /// The client gave up when its time was over. It counts from a little before the request is written, and
-    /// writes the time rounded, by up to a hundredth (gRPC's C core).
-    fn is_overdue(&self) -> bool {
-        const SLACK: Time = 5 * MILLISECOND;
-        let timeout = self.rpc.as_ref().and_then(|rpc| rpc.timeout);
-        timeout.zip(self.end).is_some_and(|(timeout, end)| {
-            let slack = SLACK.saturating_add(timeout.checked_div(100).unwrap_or_default());
-            end.saturating_sub(self.start()).saturating_add(slack) >= timeout
-        })
     }
 }
 
 fn value<'a>(fields: &[Field<'a>], name: &[u8]) -> Option<&'a [u8]> {
     let named = |field: &&Field<'_>| field.name.len() == name.len() && field.name.eq_ignore_ascii_case(name);
     fields.iter().find(named).map(|field| field.value)
-}
-
-/// Up to 8 digits and a unit (gRPC over HTTP/2, Timeout).
-fn timeout(text: &[u8]) -> Option<Time> {
-    let (unit, digits) = text.split_last()?;
-    let unit = match unit {
-        b'H' => 3_600 * SECOND,
-        b'M' => 60 * SECOND,
-        b'S' => SECOND,
-        b'm' => MILLISECOND,
-        b'u' => 1_000,
-        b'n' => 1,
-        _ => return None,
-    };
-    if digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    core::str::from_utf8(digits).ok()?.parse::<Time>().ok()?.checked_mul(unit)
 }
 
 /// `grpc-message` is percent-encoded UTF-8; what is not is taken as it is (gRPC over HTTP/2, Status-Message).
@@ -321,18 +306,6 @@ mod tests {
             errors(Side::Server).collect::<Vec<_>>(),
             ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"]
         );
-    }
-
-    #[test]
-    fn timeouts_have_a_unit() {
-        assert_eq!(timeout(b"100m"), Some(100 * MILLISECOND));
-        assert_eq!(timeout(b"2S"), Some(2 * SECOND));
-        assert_eq!(timeout(b"99999999M"), Some(99_999_999 * 60 * SECOND));
-        // For ever, as far as a clock of 64 bits goes.
-        assert_eq!(timeout(b"99999999H"), None);
-        for wrong in ["", "m", "1", "123456789m", "-1m", "1x"] {
-            assert_eq!(timeout(wrong.as_bytes()), None, "{wrong}");
-        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! * a response never answers a request that was sent after it.
 
 mod body;
+mod calls;
 mod half;
 mod head;
 mod pairing;
@@ -83,6 +84,7 @@ struct Exchange {
     tentative: bool,
     /// Bytes of it were lost: its response shows that what was lost has passed.
     lost: bool,
+    call: Option<calls::Call>,
 }
 
 /// When a request direction that lost its framing accepts a request.
@@ -146,10 +148,15 @@ impl Http1 {
 
     /// Ends every open exchange.
     fn end_open(&mut self, ending: Ending, time: Time, out: &mut dyn Observer) {
+        self.keep_messages(self.current);
         for exchange in self.open.drain(..) {
             match exchange.number {
                 Some(number) if exchange.tentative => out.retracted(number),
-                Some(number) => out.ended(number, ending, time),
+                Some(number) => {
+                    // It is the first that is being answered.
+                    exchange.tell_messages(number, self.responses.messages.take(), out);
+                    out.ended(number, ending, time);
+                }
                 None => {}
             }
             if self.current == exchange.number {
@@ -305,8 +312,7 @@ impl Protocol for Http1 {
             return upgraded.absorbs(direction, position, length);
         }
         let half = if direction == self.side.requests() { &self.requests } else { &self.responses };
-        // The last byte of a body is worth a wait: its call ends the message.
-        self.done || half.held.is_empty() && matches!(half.state, State::Body(body) if length < body.known())
+        self.done || half.held.is_empty() && half.absorbs(length)
     }
 
     fn side(&self) -> Side {

@@ -114,18 +114,22 @@ impl Http2 {
         half.followed = input.framing != Framing::Unknown;
         if half.frames.is_lost() {
             let found = match input.framing {
-                Framing::From(position) if position >= input.position => position,
+                Framing::From(position) if position >= input.position => {
+                    out.count(Counter::Http2Joined, 1);
+                    position
+                }
                 // Content is left out: what looks like a chain of frames need not be one. A frame that began in bytes
                 // of the record that were delivered before tells nothing of these.
                 Framing::From(_) | Framing::Inside => return None,
                 Framing::Unknown => {
                     let search = half.search.get_or_insert_with(|| Box::new(Search::new(Some(is_request))));
-                    search.bytes(input)?.position
+                    let found = search.bytes(input)?;
+                    found.count(out);
+                    found.position
                 }
             };
             half.search = None;
             half.frames.resume();
-            found.count(out);
             if !is_request {
                 self.streams.responses_found(call.exit);
             }

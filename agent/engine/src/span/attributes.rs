@@ -69,8 +69,8 @@ pub(crate) fn span(
     if let Some(why) = outcome::incomplete(exchange.ending) {
         list.text(names::INCOMPLETE, why);
     }
-    // A call whose time was over was not cancelled, though its stream is reset the same way.
-    if outcome::is_cancelled(exchange.ending) && exchange.code() != Some(Code::DeadlineExceeded) {
+    // A call whose time was over was not cancelled, nor one that was refused, though its stream is reset the same way.
+    if outcome::is_cancelled(exchange.ending) && matches!(exchange.code(), None | Some(Code::Cancelled)) {
         list.text(names::END, "cancelled");
     }
     if let Some(parent) = trace.parent {

@@ -12,7 +12,7 @@
 //! | `REFUSED_STREAM`, ... | HTTP/2: the name of the error code of RST_STREAM or GOAWAY (RFC 9113, 7); `_OTHER` if it has none |
 //!
 //! A client that cancels (RST_STREAM with CANCEL) did not fail: `spandrel.end` is `cancelled`. A stream above the last one
-//! of a GOAWAY without error was refused.
+//! of a GOAWAY without error was refused; one that is open when its connection ends has the error code of a GOAWAY before.
 //!
 //! What is no failure of the request says why its end is unknown, in `spandrel.incomplete`: `gap`,
 //! `malformed`, `agent_stopped`, `swept`, `evicted`.
@@ -47,6 +47,7 @@ pub(super) fn error(side: Side, status: Option<u16>, ending: Option<Ending>) -> 
         Some(Ending::Failed(_)) => "connection_failed",
         Some(Ending::Closed) => "connection_closed",
         Some(Ending::Reset { code, .. }) if !is_cancelled(ending) => error_name(code),
+        Some(Ending::GoneAway { code, .. }) => error_name(code),
         Some(
             Ending::Reset { .. } | Ending::Upgraded | Ending::Gap | Ending::Malformed | Ending::Unseen(_),
         )
@@ -69,7 +70,11 @@ pub(super) fn is_cancelled(ending: Option<Ending>) -> bool {
 /// The value of `spandrel.incomplete`, if the end is not known.
 pub(super) fn incomplete(ending: Option<Ending>) -> Option<&'static str> {
     match ending? {
-        Ending::Failed(_) | Ending::Closed | Ending::Upgraded | Ending::Reset { .. } => None,
+        Ending::Failed(_)
+        | Ending::Closed
+        | Ending::Upgraded
+        | Ending::Reset { .. }
+        | Ending::GoneAway { .. } => None,
         Ending::Gap => Some("gap"),
         Ending::Malformed => Some("malformed"),
         Ending::Unseen(Unseen::AgentStopped) => Some("agent_stopped"),

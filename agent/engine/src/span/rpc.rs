@@ -18,7 +18,10 @@ use super::{
 use crate::{
     event::Endpoint,
     exchange::{Exchange, Head, Rpc, Socket, rpc::Code},
-    protocol::{Ending, Side},
+    protocol::{
+        Ending, Side,
+        http2::{CANCEL, error_name},
+    },
 };
 
 const SYSTEM: &str = "grpc";
@@ -75,17 +78,22 @@ pub(super) fn describe(
 }
 
 /// The value of `error.type`, if the call failed: the status code that was returned, which is the last of a response, so
-/// that what becomes of the stream behind it is no failure; else how the stream or the connection failed.
+/// that what becomes of the stream behind it is no failure; else how its stream or connection failed.
 pub(super) fn error(exchange: &Exchange, rpc: &Rpc) -> Option<Cow<'static, str>> {
-    let named = |code: Code| code.is_error(exchange.side).then_some(Cow::Borrowed(code.name()));
+    let code = exchange.code();
     let failed = match exchange.ending {
-        _ if rpc.returned().is_some() => None,
-        Some(Ending::Reset { .. } | Ending::Failed(_) | Ending::Closed) => {
+        _ if rpc.answer().is_some() => None,
+        Some(Ending::Reset { code: CANCEL, .. }) if code == Some(Code::DeadlineExceeded) => None,
+        // Cancelled, or too late: to its client it failed in either case.
+        Some(Ending::Reset { code: CANCEL, by: Side::Client }) => {
+            (exchange.side == Side::Client && code.is_none()).then_some(Cow::Borrowed(error_name(CANCEL)))
+        }
+        Some(Ending::Reset { .. } | Ending::GoneAway { .. } | Ending::Failed(_) | Ending::Closed) => {
             outcome::error(exchange.side, None, exchange.ending)
         }
         _ => None,
     };
-    failed.or_else(|| exchange.code().and_then(named))
+    failed.or_else(|| code.filter(|code| code.is_error(exchange.side)).map(|code| Cow::Borrowed(code.name())))
 }
 
 /// The status of a call that failed or not; `grpc-message` says more than its code.

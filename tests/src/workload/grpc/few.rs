@@ -1,7 +1,7 @@
 //! The load of a pair, made small: for captures.
 
 use super::{Pair, Peer};
-use crate::{free_port, process::Process, wait::LONG};
+use crate::{process::Process, wait::LONG};
 
 /// Unary calls; a tenth as many of each streaming kind.
 const CALLS: &str = "10";
@@ -9,11 +9,9 @@ const CALLS: &str = "10";
 impl Pair {
     /// A pair whose client makes the calls of `load`, but few of them.
     pub fn few(peer: Peer, service: &str) -> Self {
-        let port = free_port().to_string();
-        let mut server = Process::start("gRPC server", peer.command().args(["server", &port, service]));
-        server.wait_for("listening", LONG);
+        let (server, port) = peer.serve(service);
         let mut command = peer.command();
-        let arguments = ["client", &port, service, "load"];
+        let arguments = ["client", &port.to_string(), service, "load"];
         let mut client = Process::start("gRPC client", command.args(arguments).env("CALLS", CALLS));
         client.wait_for("ready", LONG);
         Self { server, client }

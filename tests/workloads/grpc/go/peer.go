@@ -1,4 +1,5 @@
-// grpc-go: `server PORT SERVICE`, or `client PORT SERVICE load|scan`, which begins at a line of input. See live/grpc.rs.
+// grpc-go: `server PORT SERVICE`, or `client PORT SERVICE WHAT`, which begins at a line of input. WHAT is `load`, `scan`,
+// `single`, `traced`, `endings`, `answers` or a method of endings.go. See live/grpc.rs and its neighbours.
 package main
 
 import (
@@ -110,12 +111,12 @@ var streams = []grpc.StreamDesc{
 }
 
 func serve(port, service string) {
-	server := grpc.NewServer(grpc.ForceServerCodec(raw{}))
+	server = grpc.NewServer(grpc.ForceServerCodec(raw{}))
 	unary := []grpc.MethodDesc{
 		{MethodName: "Unary", Handler: handleUnary},
 		{MethodName: "Status", Handler: handleStatus},
 	}
-	description := grpc.ServiceDesc{ServiceName: service, HandlerType: (*any)(nil), Methods: unary, Streams: streams}
+	description := grpc.ServiceDesc{ServiceName: service, HandlerType: (*any)(nil), Methods: unary, Streams: append(streams, endings...)}
 	server.RegisterService(&description, struct{}{})
 	listener, err := net.Listen("tcp", "127.0.0.1:"+port)
 	must(err)
@@ -145,9 +146,9 @@ type client struct {
 	service string
 }
 
-func (c client) unary(method, number string, request []byte) ([]byte, error) {
+func (c client) unary(method, number string, request []byte, fields ...string) ([]byte, error) {
 	var answer []byte
-	ctx := metadata.AppendToOutgoingContext(context.Background(), "number", number)
+	ctx := metadata.AppendToOutgoingContext(context.Background(), append(fields, "number", number)...)
 	err := c.Invoke(ctx, "/"+c.service+"/"+method, &request, &answer)
 	return answer, err
 }
@@ -199,6 +200,16 @@ func (c client) load() {
 	fmt.Println("slow", time.Since(start).Microseconds())
 }
 
+func (c client) must(method, number string, fields ...string) {
+	_, err := c.unary(method, number, []byte(number), fields...)
+	must(err)
+}
+
+// Made by hand, its ids from a number.
+func traceparent(n int) string {
+	return fmt.Sprintf("00-%032x-%016x-01", 0xabc00000+n, 0xdef00000+n)
+}
+
 func (c client) scan() {
 	atATime(10, 10000, func(n int) {
 		_, err := c.unary(fmt.Sprint("Random", n*7919%1000003), "x", nil)
@@ -220,10 +231,21 @@ func main() {
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})))
 	must(err)
 	caller := client{connection, service}
-	if os.Args[4] == "scan" {
-		caller.scan()
-	} else {
+	switch what := os.Args[4]; what {
+	case "load":
 		caller.load()
+	case "scan":
+		caller.scan()
+	case "single":
+		atATime(1, 50, func(n int) { caller.must("Unary", fmt.Sprint("u", n)) })
+	case "traced":
+		atATime(50, 1000, func(n int) { caller.must("Unary", fmt.Sprint("u", n), "traceparent", traceparent(n)) })
+	case "endings":
+		caller.endings()
+	case "answers":
+		caller.answers()
+	default:
+		caller.open(what)
 	}
 	must(connection.Close())
 	fmt.Println("done")

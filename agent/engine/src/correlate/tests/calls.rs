@@ -186,6 +186,8 @@ fn a_stream_that_was_reset_has_the_code_that_means_and_says_how() {
         (CANCEL, Side::Client, Side::Server, (Some("CANCELLED"), None)),
         (7, Side::Server, Side::Client, (Some("UNAVAILABLE"), Some("REFUSED_STREAM"))),
         (7, Side::Server, Side::Server, (Some("UNAVAILABLE"), Some("REFUSED_STREAM"))),
+        (3, Side::Server, Side::Client, (None, Some("FLOW_CONTROL_ERROR"))),
+        (CANCEL, Side::Server, Side::Client, (Some("CANCELLED"), Some("CANCEL"))),
         (11, Side::Server, Side::Client, (Some("RESOURCE_EXHAUSTED"), Some("ENHANCE_YOUR_CALM"))),
         (2, Side::Server, Side::Client, (Some("INTERNAL"), Some("INTERNAL_ERROR"))),
         (2, Side::Client, Side::Server, (None, Some("INTERNAL_ERROR"))),
@@ -197,25 +199,84 @@ fn a_stream_that_was_reset_has_the_code_that_means_and_says_how() {
         let span = one(&mut world);
         let (code_name, error, _) = outcome(&span);
         assert_eq!((code_name, error), expected, "{code} by {by:?} at {side:?}");
-        let cancelled = code == CANCEL;
+        let cancelled = code == CANCEL && by == Side::Client;
         assert_eq!(text(&span, "spandrel.end"), cancelled.then_some("cancelled"));
     }
 }
 
 #[test]
-fn a_client_that_gives_up_when_its_time_is_over_exceeded_its_deadline() {
-    for (waited, code) in [(500, "CANCELLED"), (996, "DEADLINE_EXCEEDED"), (1002, "DEADLINE_EXCEEDED")] {
-        for side in [Side::Client, Side::Server] {
-            let mut world = World::new();
-            let (at, _) = ask(&mut world, side, "/a.B/C", &[GRPC, ("grpc-timeout", "1S")], false);
-            world.wait(waited * 1_000_000);
-            world.end(at, Ending::Reset { code: CANCEL, by: Side::Client });
-            let span = one(&mut world);
-            let (name, error, _) = outcome(&span);
-            let is_error = side == Side::Client || code == "DEADLINE_EXCEEDED";
-            assert_eq!((name, error), (Some(code), is_error.then_some(code)), "{side:?} after {waited}");
-            assert_eq!(text(&span, "spandrel.end"), (code == "CANCELLED").then_some("cancelled"));
-        }
+fn a_call_that_is_reset_when_its_time_is_over_exceeded_its_deadline() {
+    const LATE: Option<&str> = Some("DEADLINE_EXCEEDED");
+    for (waited, by, side, expected, end) in [
+        (500, Side::Client, Side::Client, (Some("CANCELLED"), Some("CANCELLED")), Some("cancelled")),
+        (500, Side::Client, Side::Server, (Some("CANCELLED"), None), Some("cancelled")),
+        (996, Side::Client, Side::Client, (None, Some("CANCEL")), Some("cancelled")),
+        (996, Side::Client, Side::Server, (None, None), Some("cancelled")),
+        (996, Side::Server, Side::Client, (None, Some("CANCEL")), None),
+        (1002, Side::Client, Side::Client, (LATE, LATE), None),
+        (1002, Side::Client, Side::Server, (LATE, LATE), None),
+        (1002, Side::Server, Side::Client, (LATE, LATE), None),
+        (1002, Side::Server, Side::Server, (LATE, LATE), None),
+    ] {
+        let mut world = World::new();
+        let (at, _) = ask(&mut world, side, "/a.B/C", &[GRPC, ("grpc-timeout", "1S")], false);
+        world.wait(waited * 1_000_000);
+        world.end(at, Ending::Reset { code: CANCEL, by });
+        let span = one(&mut world);
+        let (name, error, _) = outcome(&span);
+        assert_eq!((name, error), expected, "{side:?}, after {waited} ms by {by:?}");
+        assert_eq!(text(&span, "spandrel.end"), end, "{side:?}, after {waited} ms by {by:?}");
+    }
+}
+
+#[test]
+fn a_server_that_goes_away_says_why() {
+    for (code, served, expected) in [
+        (7, false, (Some("UNAVAILABLE"), Some("REFUSED_STREAM"))),
+        (11, false, (Some("UNAVAILABLE"), Some("ENHANCE_YOUR_CALM"))),
+        // Some clients take the code for that of the stream, others make UNAVAILABLE of it.
+        (CANCEL, true, (None, Some("CANCEL"))),
+    ] {
+        let mut world = World::new();
+        let (at, _) = ask(&mut world, Side::Client, "/a.B/C", &[GRPC], false);
+        world.end(at, Ending::GoneAway { code, served });
+        let span = one(&mut world);
+        let (name, error, _) = outcome(&span);
+        assert_eq!((name, error), expected, "{code}, {served}");
+    }
+}
+
+/// A client that does not understand a response gives it up, or does not, when it has seen the head.
+#[test]
+fn what_is_no_response_of_grpc_has_a_code_from_its_head_on() {
+    for (content, status, code) in [
+        (Some("text/html"), 502, (Some("UNAVAILABLE"), Some("UNAVAILABLE"))),
+        (None, 404, (Some("UNIMPLEMENTED"), Some("UNIMPLEMENTED"))),
+        (Some("text/html"), 200, (None, Some("PROTOCOL_ERROR"))),
+        (Some("application/grpc"), 502, (None, Some("PROTOCOL_ERROR"))),
+    ] {
+        let mut world = World::new();
+        let (at, task) = ask(&mut world, Side::Client, "/a.B/C", &[GRPC], false);
+        let call = world.call(task);
+        let content: Vec<_> = content.map(|content| ("content-type", content)).into_iter().collect();
+        let fields = fields(&content);
+        world.watch(at.socket, |out| {
+            out.response_started(at.number, &call);
+            out.response_head(
+                at.number,
+                &ResponseHead {
+                    version: Version::Http2,
+                    status: Some(status),
+                    fields: &fields,
+                    fields_incomplete: false,
+                    call,
+                },
+            );
+        });
+        world.end(at, Ending::Reset { code: 1, by: Side::Client });
+        let span = one(&mut world);
+        let (name, error, _) = outcome(&span);
+        assert_eq!((name, error), code, "{status}");
     }
 }
 

@@ -63,12 +63,13 @@ impl Body {
         Self::Chunked(Chunked::default())
     }
 
-    /// Takes bytes, up to the end of the message. `content` is told where in them content lies, and how long it is.
-    pub(super) fn take(&mut self, bytes: &[u8], mut content: impl FnMut(u64, u64)) -> Progress {
+    /// Takes bytes, up to the end of the message. `content` is told where in them content lies, and what it is.
+    pub(super) fn take(&mut self, bytes: &[u8], mut content: impl FnMut(u64, &[u8])) -> Progress {
         match self {
             Self::Length(_) | Self::Close => {
                 let progress = self.pass(bytes.len() as u64);
-                content(0, progress.content);
+                let length = usize::try_from(progress.content).unwrap_or(bytes.len());
+                content(0, bytes.get(..length).unwrap_or(bytes));
                 progress
             }
             Self::Chunked(chunked) => chunked.take(bytes, content),
@@ -117,18 +118,19 @@ impl Chunked {
         }
     }
 
-    fn take(&mut self, bytes: &[u8], mut found: impl FnMut(u64, u64)) -> Progress {
+    fn take(&mut self, bytes: &[u8], mut found: impl FnMut(u64, &[u8])) -> Progress {
         let mut rest = bytes;
         let mut content = 0_u64;
         let outcome = loop {
             let Some((&byte, behind)) = rest.split_first() else { break Outcome::More };
             match self.at {
                 At::Data => {
-                    let length = self.left.min(rest.len() as u64);
-                    content = content.saturating_add(length);
-                    found(bytes.len().saturating_sub(rest.len()) as u64, length);
-                    rest = rest.get(usize::try_from(length).unwrap_or(usize::MAX)..).unwrap_or_default();
-                    self.data(length);
+                    let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(rest.len());
+                    let (data, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+                    content = content.saturating_add(data.len() as u64);
+                    found(bytes.len().saturating_sub(rest.len()) as u64, data);
+                    rest = behind;
+                    self.data(data.len() as u64);
                     continue;
                 }
                 At::Extension | At::Trailer => {

@@ -4,7 +4,7 @@ use super::{body::Body, head};
 use crate::{
     event::{Call, Direction, Task, Time},
     limit,
-    protocol::{Gap, Observer, held::Held},
+    protocol::{Gap, Observer, held::Held, http2::grpc::Messages},
 };
 
 /// Less than this of a body is not worth an order to the kernel side.
@@ -31,6 +31,8 @@ pub(super) struct Half {
     pub(super) candidate: bool,
     /// Bytes of content so far.
     pub(super) content: u64,
+    /// The messages in it, if it is a call's.
+    pub(super) messages: Option<Messages>,
     /// The position up to which the kernel side was told to skip.
     pub(super) told: u64,
     /// Framing was lost to a gap, not merely unknown from before.
@@ -61,6 +63,7 @@ impl Half {
             last: None,
             candidate: false,
             content: 0,
+            messages: None,
             told: 0,
             gapped: false,
             switches: false,
@@ -94,6 +97,7 @@ impl Half {
         self.reset(Vec::new());
         self.head.clear();
         self.state = State::Lost;
+        self.messages = None;
         self.gapped |= to_gap;
     }
 
@@ -121,13 +125,40 @@ impl Half {
         }
     }
 
+    /// Takes content, which lies at this position.
+    pub(super) fn pass(&mut self, direction: Direction, position: u64, bytes: &[u8], out: &mut dyn Observer) {
+        match &mut self.messages {
+            None => out.content(direction, position, bytes.len() as u64),
+            Some(messages) => messages.take_and_tell(bytes, |at, length| {
+                out.content(direction, position.saturating_add(at), length);
+            }),
+        }
+    }
+
+    /// Takes content that was lost.
+    pub(super) fn pass_gap(&mut self, gap: &Gap, length: u64, out: &mut dyn Observer) {
+        out.content(gap.direction, gap.position, length);
+        self.content = self.content.saturating_add(length);
+        if let Some(messages) = &mut self.messages {
+            messages.gap(length);
+        }
+    }
+
+    /// A gap of this length in a body changes nothing.
+    pub(super) fn absorbs(&self, length: u64) -> bool {
+        let State::Body(body) = self.state else { return false };
+        // The last byte of a body is worth a wait: its call ends the message.
+        length < body.known() && self.messages.as_ref().is_none_or(|messages| length <= messages.known())
+    }
+
     /// Tells the kernel side once how far the body reaches, if that is worth it.
     pub(super) fn tell_skip(&mut self, direction: Direction, position: u64, out: &mut dyn Observer) {
         let State::Body(body) = self.state else { return };
-        let known = body.known();
+        let message = self.messages.as_ref().map(Messages::known);
+        let known = body.known().min(message.unwrap_or(u64::MAX));
         let end = position.saturating_add(known);
         // A body without a length shows only by its content that it is long.
-        let expected = if body == Body::Close { self.content } else { known };
+        let expected = if body == Body::Close && message.is_none() { self.content } else { known };
         if expected > SKIP_MIN && end > self.told {
             self.told = end;
             out.skip(direction, end);

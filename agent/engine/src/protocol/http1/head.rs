@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::body::Body;
 use crate::{
     limit,
-    protocol::{Field, Version, detect::is_token},
+    protocol::{Field, Version, detect::is_token, http2::grpc::Content},
 };
 
 /// What the method says of the response's framing.
@@ -59,6 +59,7 @@ pub(super) struct Fields<'a> {
     pub(super) invalid: bool,
     pub(super) host: bool,
     pub(super) upgrade: bool,
+    pub(super) content: Option<Content>,
     length: Length,
     coding: Coding,
 }
@@ -209,6 +210,9 @@ impl<'a> Fields<'a> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.host = true,
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+            12 if self.content.is_none() && name.eq_ignore_ascii_case(b"content-type") => {
+                self.content = Some(Content::of(value));
+            }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 // RFC 9110, 8.6: the same value repeated is one value.
                 for part in value.split(|byte| *byte == b',') {

@@ -98,6 +98,7 @@ impl Http1 {
             head_reported: true,
             tentative: false,
             lost: true,
+            call: None,
         });
     }
 

@@ -228,6 +228,7 @@ impl Http1 {
         self.requests.gapped = false;
         // RFC 9110, 7.8 and 9.3.6: what follows is for the response to decide.
         let switches = method == Method::Connect || fields.upgrade;
+        self.expect_messages(fields.content);
         match body {
             Err(head::Faulty) => self.malformed_request(call, out),
             Ok(None) => self.request_ended(switches, call, out),
@@ -248,8 +249,9 @@ impl Http1 {
     ) -> usize {
         let (bytes, call) = (input.bytes.get(read..).unwrap_or_default(), &input.call);
         let position = input.position.saturating_add(read as u64);
-        let progress = body.take(bytes, |offset, length| {
-            out.content(input.direction, position.saturating_add(offset), length);
+        let half = &mut self.requests;
+        let progress = body.take(bytes, |offset, content| {
+            half.pass(input.direction, position.saturating_add(offset), content, out);
         });
         self.requests.content = self.requests.content.saturating_add(progress.content);
         self.requests.state = State::Body(body);
@@ -266,6 +268,8 @@ impl Http1 {
         self.requests.state = State::Head;
         self.requests.switches = false;
         let current = self.current.take();
+        self.keep_messages(current);
+        self.requests.messages = None;
         if let Some(number) = current {
             out.request_ended(number, content, call);
         }
@@ -306,6 +310,7 @@ impl Http1 {
                 head_reported: false,
                 tentative: self.requests.candidate && self.permit == Permit::Tentative,
                 lost: false,
+                call: None,
             });
         }
     }
@@ -387,8 +392,7 @@ impl Http1 {
         let mut length = gap.length;
         if let State::Body(mut body) = self.requests.state {
             let progress = body.gap(length);
-            out.content(gap.direction, gap.position, progress.content);
-            self.requests.content = self.requests.content.saturating_add(progress.content);
+            self.requests.pass_gap(gap, progress.content, out);
             self.requests.state = State::Body(body);
             out.count(Counter::BodyGapBytes, progress.used);
             length = length.saturating_sub(progress.used);

@@ -12,7 +12,7 @@ use crate::{
     protocol::{
         Bytes, Ending, Gap, Observer, Protocol, ResponseHead,
         detect::{self, Detection},
-        http2::Http2,
+        http2::{Http2, grpc::Messages},
     },
 };
 
@@ -162,6 +162,7 @@ impl Http1 {
         let is_last = self.open.len() == 1;
         let Some(exchange) = self.open.front_mut() else { return };
         let method = exchange.method;
+        let call_of = exchange.call.as_ref().map(|call| call.content);
         self.responses.candidate = false;
         self.responses.gapped = false;
         self.responses.state = State::Head;
@@ -214,6 +215,7 @@ impl Http1 {
             return self.stop(out);
         }
         self.paused &= !is_last;
+        self.responses.messages = call_of.map(|of| Messages::of(fields.content.unwrap_or(of)));
         match fields.response_body(line.status, method) {
             Err(head::Faulty) => self.no_response(call, out),
             Ok(None) => self.response_complete(call, out),
@@ -241,8 +243,9 @@ impl Http1 {
             return 0;
         }
         let position = input.position.saturating_add(read as u64);
-        let progress = body.take(bytes, |offset, length| {
-            out.content(input.direction, position.saturating_add(offset), length);
+        let half = &mut self.responses;
+        let progress = body.take(bytes, |offset, content| {
+            half.pass(input.direction, position.saturating_add(offset), content, out);
         });
         self.responses.content = self.responses.content.saturating_add(progress.content);
         self.responses.state = State::Body(body);
@@ -259,7 +262,11 @@ impl Http1 {
         self.responses.state = State::Head;
         self.answered = self.answered.max(call.exit);
         let exchange = self.open.pop_front();
-        if let Some(number) = exchange.as_ref().and_then(|exchange| exchange.number) {
+        let messages = self.responses.messages.take();
+        if let Some(exchange) = &exchange
+            && let Some(number) = exchange.number
+        {
+            exchange.tell_messages(number, messages, out);
             out.response_ended(number, content, call);
         }
         // Bytes that were lost or discarded after this response belong to something that it does not answer,
@@ -283,8 +290,7 @@ impl Http1 {
         let mut length = gap.length;
         if let State::Body(mut body) = self.responses.state {
             let progress = body.gap(length);
-            out.content(gap.direction, gap.position, progress.content);
-            self.responses.content = self.responses.content.saturating_add(progress.content);
+            self.responses.pass_gap(gap, progress.content, out);
             self.responses.state = State::Body(body);
             self.responses.last = Some(call);
             out.count(Counter::BodyGapBytes, progress.used);

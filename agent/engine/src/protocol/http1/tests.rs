@@ -1,6 +1,7 @@
 //! Every rule as a conversation; each is played from both sides, whole, cut at every byte, byte by byte, and
 //! with each call lost.
 
+mod calls;
 mod generated;
 
 use crate::{

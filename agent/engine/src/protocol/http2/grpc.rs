@@ -4,8 +4,12 @@
 //! Message). The prefixes are read, the messages passed. A count is of whole messages, and known only as long
 //! as every prefix was seen: a gap inside of a message changes nothing, any other ends it.
 //!
-//! gRPC-Web writes its trailers as a last message, marked by the highest bit of its flags.
+//! gRPC-Web writes its trailers as a last message, marked by the highest bit of its flags, and may write all of it in
+//! base64 (gRPC Web, Protocol differences vs gRPC over HTTP2).
 
+mod text;
+
+use self::text::Text;
 use crate::protocol::Field;
 
 /// Longest block of gRPC-Web trailers that is kept: a status and a text.
@@ -58,6 +62,8 @@ impl Content {
 pub(crate) struct Messages {
     count: u64,
     state: State,
+    /// They are in base64.
+    text: Option<Text>,
 }
 
 #[derive(Debug, Default)]
@@ -70,10 +76,25 @@ enum State {
     Message(u32),
     /// gRPC-Web trailers, and how many of their bytes are to come.
     Trailers(Vec<u8>, u32),
+    /// Compressed ones, which are not read.
+    Compressed,
     Lost,
 }
 
 impl Messages {
+    /// Those of a body of this type.
+    pub(crate) fn of(content: Content) -> Self {
+        let state = if content == Content::Other { State::Lost } else { State::Start };
+        Self { count: 0, state, text: (content == Content::WebText).then(Text::default) }
+    }
+
+    /// The body that begins is of this type.
+    pub(crate) fn expect(&mut self, content: Content) {
+        if !matches!(self.state, State::Lost) {
+            *self = Self::of(content);
+        }
+    }
+
     /// Nothing more can be known of them.
     pub(crate) fn lose(&mut self) {
         self.state = State::Lost;
@@ -83,24 +104,47 @@ impl Messages {
     pub(crate) fn count(&self) -> Option<u64> {
         match self.state {
             State::Lost => None,
-            State::Start | State::Prefix(..) | State::Message(_) | State::Trailers(..) => Some(self.count),
+            State::Start
+            | State::Prefix(..)
+            | State::Message(_)
+            | State::Trailers(..)
+            | State::Compressed => Some(self.count),
         }
     }
 
     /// So many bytes of a message are to come; lost ones among them change nothing.
     pub(crate) fn known(&self) -> u64 {
         match self.state {
+            // Base64 may be padded anywhere.
+            State::Message(_) if self.text.is_some() => 0,
             State::Message(left) => u64::from(left),
-            State::Lost => u64::MAX,
+            State::Lost | State::Compressed => u64::MAX,
             State::Start | State::Prefix(..) | State::Trailers(..) => 0,
         }
     }
 
     /// Takes bytes of the body.
-    pub(crate) fn take(&mut self, mut bytes: &[u8]) {
+    pub(crate) fn take(&mut self, bytes: &[u8]) {
+        self.take_and_tell(bytes, |_, _| {});
+    }
+
+    /// The same; `found` is told where in the bytes others might stand as well, and how many.
+    pub(crate) fn take_and_tell(&mut self, bytes: &[u8], mut found: impl FnMut(u64, u64)) {
+        let Some(mut text) = self.text.take() else { return self.take_binary(bytes, found) };
+        // Not quite, but whoever wants to know so does not want to keep it.
+        found(0, bytes.len() as u64);
+        if !text.decode(bytes, |binary| self.take_binary(binary, |_, _| {})) {
+            self.lose();
+        }
+        self.text = Some(text);
+    }
+
+    fn take_binary(&mut self, all: &[u8], mut found: impl FnMut(u64, u64)) {
+        let mut bytes = all;
         while !bytes.is_empty() {
+            let at = all.len().saturating_sub(bytes.len()) as u64;
             let used = match &mut self.state {
-                State::Lost => return,
+                State::Lost | State::Compressed => return found(at, bytes.len() as u64),
                 State::Start => {
                     self.state = State::Prefix([0; 5], 0);
                     0
@@ -122,6 +166,7 @@ impl Messages {
                     let used = bytes.len().min(*left as usize);
                     *left = left.saturating_sub(used as u32);
                     self.settle();
+                    found(at, used as u64);
                     used
                 }
                 State::Trailers(text, left) => {
@@ -142,11 +187,11 @@ impl Messages {
     /// Takes a gap of the body.
     pub(crate) fn gap(&mut self, length: u64) {
         match &mut self.state {
-            State::Message(left) if length <= u64::from(*left) => {
+            State::Message(left) if length <= u64::from(*left) && self.text.is_none() => {
                 *left = left.saturating_sub(u32::try_from(length).unwrap_or(u32::MAX));
                 self.settle();
             }
-            State::Lost => {}
+            State::Lost | State::Compressed => {}
             State::Start | State::Prefix(..) | State::Message(_) | State::Trailers(..) => {
                 if length > 0 {
                     self.lose();
@@ -164,9 +209,9 @@ impl Messages {
         let length = u32::from_be_bytes([a, b, c, d]);
         self.state = match flags & !COMPRESSED {
             0 => State::Message(length),
-            TRAILERS if length <= TRAILERS_MAX && flags & COMPRESSED == 0 => {
-                State::Trailers(Vec::new(), length)
-            }
+            // connect-go compresses them as it does messages.
+            TRAILERS if flags & COMPRESSED != 0 => State::Compressed,
+            TRAILERS if length <= TRAILERS_MAX => State::Trailers(Vec::new(), length),
             // Not what gRPC writes.
             _ => State::Lost,
         };
@@ -246,6 +291,50 @@ mod tests {
         assert_eq!(messages.count(), Some(1));
         assert_eq!(fields[0], Field { name: b"grpc-status", value: b"5" });
         assert_eq!(fields[1], Field { name: b"grpc-message", value: b"not it" });
+    }
+
+    #[test]
+    fn compressed_trailers_end_the_messages_and_are_not_read() {
+        let mut messages = Messages::default();
+        messages.take(&[&message(3)[..], b"\x81\0\0\0\x03gz", b"i"].concat());
+        messages.gap(10);
+        assert_eq!((messages.count(), messages.trailers()), (Some(1), None));
+    }
+
+    #[test]
+    fn what_is_in_base64_is_counted_however_it_is_cut_and_padded() {
+        let trailers = b"\x80\0\0\0\x0egrpc-status: 5".to_vec();
+        let pieces = [message(1), message(0), [message(2), message(4)].concat(), message(30), trailers];
+        for together in [true, false] {
+            let texts = if together { vec![pieces.concat()] } else { pieces.to_vec() };
+            let body: String = texts.iter().map(|bytes| text::tests::encoded(bytes)).collect();
+            for piece in 1..body.len() {
+                let mut messages = Messages::of(Content::WebText);
+                body.as_bytes().chunks(piece).for_each(|bytes| messages.take(bytes));
+                assert_eq!(messages.count(), Some(5), "pieces of {piece}");
+                let fields: Vec<_> = web_fields(messages.trailers().unwrap()).collect();
+                assert_eq!(fields, [Field { name: b"grpc-status", value: b"5" }]);
+            }
+            let mut messages = Messages::of(Content::WebText);
+            messages.take(&body.as_bytes()[..body.len() - 30]);
+            messages.gap(1);
+            assert_eq!(messages.count(), None);
+        }
+    }
+
+    #[test]
+    fn what_might_be_other_bytes_as_well_is_inside_of_messages() {
+        let body = [message(3), message(0), message(200), b"\x80\0\0\0\x0egrpc-status: 5".to_vec()].concat();
+        for piece in 1..body.len() {
+            let (mut messages, mut told) = (Messages::default(), Vec::new());
+            for (index, bytes) in body.chunks(piece).enumerate() {
+                messages.take_and_tell(bytes, |at, length| {
+                    let at = (index * piece) as u64 + at;
+                    told.extend(at..at + length);
+                });
+            }
+            assert!(told.iter().copied().eq((5..8).chain(18..218)), "pieces of {piece}: {told:?}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::{
     block::{Block, Fields},
     fragments::Fragments,
     frame,
-    grpc::Content,
+    grpc::{Content, Messages},
 };
 use crate::{
     counter::Counter,
@@ -42,8 +42,8 @@ pub(super) struct Streams {
     pub(super) highest: u32,
     /// Every frame of the client so far was seen.
     certain: bool,
-    /// GOAWAY of the server: streams above this one are not served, for this reason.
-    refused: Option<(u32, u32)>,
+    /// GOAWAY of the server: streams above this one are not served, and the connection ends for this reason.
+    gone: Option<(u32, u32)>,
     /// Streams whose response, or a part of it, was passed over, since their request was not seen.
     orphans: SmallVec<[u32; 4]>,
     /// Which ones up to this were is not remembered.
@@ -62,7 +62,7 @@ impl Streams {
             base: 0,
             highest: 0,
             certain,
-            refused: None,
+            gone: None,
             orphans: SmallVec::new(),
             forgotten: 0,
             server_lost: !certain,
@@ -165,17 +165,17 @@ impl Streams {
             None if !block.incomplete => Some(Content::Other),
             content => content,
         };
-        if matches!(stream.content, Some(Content::Other | Content::WebText)) {
-            stream.request.messages.lose();
-            stream.response.messages.lose();
+        if let Some(content) = stream.content {
+            stream.request.messages = Messages::of(content);
+            stream.response.messages = Messages::of(content);
         }
         if self.orphans.contains(&id) {
             self.orphans.retain(|orphan| *orphan != id);
             out.ended(number, Ending::Gap, call.exit);
             return;
         }
-        if let Some((_, code)) = self.refused.filter(|(last, _)| id > *last) {
-            out.ended(number, Ending::Reset { code, by: Side::Server }, call.exit);
+        if let Some((_, code)) = self.gone.filter(|(last, _)| id > *last) {
+            out.ended(number, refused(code), call.exit);
             return;
         }
         if self.server_lost || id <= self.forgotten {
@@ -210,6 +210,8 @@ impl Streams {
         block.fields(&mut fields);
         let status = block.status();
         match status {
+            // A client does not look at what it reads of a stream that it gave up.
+            _ if self.side == Side::Client && stream.is_given_up(call) => {}
             Some(status) if !stream.responding && matches!(status, 100..=199) => {
                 stream.unsure = None;
                 return out.informational(number, status, call);
@@ -221,6 +223,9 @@ impl Streams {
             }
             _ if !stream.responding && (block.has_pseudo || block.incomplete) => {
                 stream.responding = true;
+                if let Some(content) = Content::of_fields(&fields) {
+                    stream.response.messages.expect(content);
+                }
                 out.response_started(number, &head.first);
                 out.response_head(
                     number,
@@ -309,13 +314,11 @@ impl Streams {
 
     /// GOAWAY of the server ends what it will not serve (RFC 9113, 6.8).
     pub(super) fn go_away(&mut self, last: u32, code: u32, time: Time, out: &mut dyn Observer) {
-        // Such a stream may be tried again, as if it had been refused (8.7).
-        let code = if code == frame::NO_ERROR { frame::REFUSED_STREAM } else { code };
-        self.refused = Some((last, code));
+        self.gone = Some((last, code));
         while let Some(index) = self.open.len().checked_sub(1)
             && self.open.get(index).is_some_and(|stream| stream.id > last)
         {
-            self.end_one(index, Ending::Reset { code, by: Side::Server }, time, out);
+            self.end_one(index, refused(code), time, out);
         }
     }
 
@@ -374,11 +377,17 @@ impl Streams {
 
     /// Ends all, but those that were answered.
     pub(super) fn end(&mut self, ending: Ending, time: Time, out: &mut dyn Observer) {
+        let ending = match (ending, self.gone) {
+            (Ending::Closed | Ending::Failed(_), Some((_, code))) if code != frame::NO_ERROR => {
+                Ending::GoneAway { code, served: true }
+            }
+            (other, _) => other,
+        };
         while let Some(stream) = self.open.front() {
             let lost = stream.request_lost || stream.doubt.is_some();
             if stream.answered.is_some() {
                 self.complete(0, None, out);
-            } else if lost && matches!(ending, Ending::Closed | Ending::Failed(_)) {
+            } else if lost && matches!(ending, Ending::Closed | Ending::Failed(_) | Ending::GoneAway { .. }) {
                 // It may have ended before, in what was lost.
                 let time = stream.doubt.map_or(time, |doubt| doubt.since);
                 self.end_one(0, Ending::Gap, time, out);
@@ -421,7 +430,7 @@ impl Streams {
 
     fn response_ended(&mut self, index: usize, call: &Call, out: &mut dyn Observer) {
         let Some(stream) = self.open.get_mut(index) else { return };
-        if let Some((code, given_up)) = stream.cancelled.filter(|(_, given_up)| given_up.exit < call.exit) {
+        if let Some((code, given_up)) = stream.cancelled.filter(|_| stream.is_given_up(call)) {
             return self.end_one(index, Ending::Reset { code, by: Side::Client }, given_up.exit, out);
         }
         stream.answered = Some(*call);
@@ -446,4 +455,10 @@ impl Streams {
         stream.tell_messages(out);
         out.ended(stream.number, ending, time);
     }
+}
+
+/// The end of a stream that a server will not serve. It may be tried again, as if it had been refused (RFC 9113, 8.7).
+fn refused(code: u32) -> Ending {
+    let code = if code == frame::NO_ERROR { frame::REFUSED_STREAM } else { code };
+    Ending::GoneAway { code, served: false }
 }

@@ -83,7 +83,10 @@ fn assert_right(whole: &Recorder, part: &Recorder, context: &str) {
         {
             assert!(count((part.0, whole.0)) && count((part.1, whole.1)), "{told:?} for {known:?} {context}");
         }
-        let failed = matches!(told.ending, Some(Ending::Closed | Ending::Failed(_) | Ending::Reset { .. }));
+        let failed = matches!(
+            told.ending,
+            Some(Ending::Closed | Ending::Failed(_) | Ending::Reset { .. } | Ending::GoneAway { .. })
+        );
         assert!(!failed || told.ending == known.ending, "{told:?} for {known:?} {context}");
     }
 }
@@ -205,7 +208,7 @@ fn going_away_ends_what_will_not_be_served_and_nothing_else() {
         response([server.status(3, "200", true), server.status(1, "200", true)].concat()),
         closed(),
     ];
-    let refused = "Reset { code: 7, by: Server }";
+    let refused = "GoneAway { code: 7, served: false }";
     assert_exchanges(
         &steps,
         &[
@@ -224,7 +227,35 @@ fn going_away_ends_what_will_not_be_served_and_nothing_else() {
         request(client.get(3, "/b")),
         response(go_away(1, 11)),
     ];
-    assert_exchanges(&steps, &["GET /a +0 -> 200 +0", "GET /b +0 Reset { code: 11, by: Server }"]);
+    assert_exchanges(&steps, &["GET /a +0 -> 200 +0", "GET /b +0 GoneAway { code: 11, served: false }"]);
+}
+
+#[test]
+fn a_connection_that_ends_for_an_error_ends_its_streams_for_it() {
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    let steps = [
+        request([client.get(1, "/a"), client.get(3, "/b")].concat()),
+        response([go_away(3, 0), go_away(3, 8), server.status(3, "200", true)].concat()),
+        closed(),
+    ];
+    assert_exchanges(&steps, &["GET /a +0 GoneAway { code: 8, served: true }", "GET /b +0 -> 200 +0"]);
+}
+
+#[test]
+fn what_a_server_answers_too_late_is_nothing_to_a_client_that_gave_up() {
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    let steps = [
+        opening(),
+        vec![
+            request(client.get(1, "/a")),
+            request(reset(1, 8)),
+            response(server.headers(1, &[(":status", "200"), ("grpc-status", "0")], true)),
+            closed(),
+        ],
+    ]
+    .concat();
+    let found = run(Side::Client, &events(Side::Client, &steps));
+    assert_eq!(found.summaries(), ["GET /a +0 Reset { code: 8, by: Client }"]);
 }
 
 #[test]

@@ -81,6 +81,11 @@ impl Stream {
         }
     }
 
+    /// The client gave it up before this call.
+    pub(super) fn is_given_up(&self, call: &Call) -> bool {
+        self.cancelled.is_some_and(|(_, given_up)| given_up.exit < call.exit)
+    }
+
     /// Frames of its response may have been lost.
     pub(super) fn lose_response(&mut self, time: Time) {
         self.response.messages.lose();

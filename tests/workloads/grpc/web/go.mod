@@ -1,0 +1,9 @@
+// gRPC-Web in both of its roles.
+module web
+
+go 1.25.0
+
+require (
+	connectrpc.com/connect v1.19.1
+	google.golang.org/protobuf v1.36.12
+)
