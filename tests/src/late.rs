@@ -88,6 +88,7 @@ impl Seen {
             start: span.start,
             end: span.end,
             links: Vec::new(),
+            events: Vec::new(),
         };
         for attribute in &span.attributes {
             use engine::span::Value;

@@ -7,11 +7,7 @@ use crate::{
     TempDir,
     process::{Process, output},
     wait::LONG,
-    workload::{
-        Family,
-        grpc::{self, Peer},
-        http2, nginx,
-    },
+    workload::{Family, grpc::Peer, http2, nginx},
 };
 
 /// Bytes of the file, and of the gRPC message with its prefix.
