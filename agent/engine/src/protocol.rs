@@ -142,6 +142,8 @@ pub trait Observer {
     fn trailers(&mut self, number: Number, trailers: &Trailers<'_>);
     /// It may be a gRPC call: how many messages its request and its response have, as far as is known.
     fn messages(&mut self, number: Number, request: Option<u64>, response: Option<u64>);
+    /// The content of the request is none of gRPC: whatever its type is, it is no call.
+    fn no_call(&mut self, _number: Number) {}
     /// The last byte of the response was moved by this call; HTTP/2: the last byte of both. Ends the exchange
     /// (HTTP/1: its request may still run, an early response); no more calls for it follow but `request_ended`.
     fn response_ended(&mut self, number: Number, body: u64, call: &Call);

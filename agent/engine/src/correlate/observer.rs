@@ -115,6 +115,14 @@ impl Observer for Watch<'_> {
         }
     }
 
+    fn no_call(&mut self, number: Number) {
+        if let Some((_, exchange)) = self.exchange(number)
+            && exchange.rpc.as_ref().is_some_and(|rpc| !rpc.is_sure())
+        {
+            exchange.rpc = None;
+        }
+    }
+
     fn response_ended(&mut self, number: Number, body: u64, call: &Call) {
         let now = self.now;
         if let Some((key, exchange)) = self.exchange(number) {

@@ -8,6 +8,8 @@
 //! | a method other than POST, which is the only one of gRPC | HTTP |
 //! | the content type of the response is one of gRPC's, or it has `grpc-status` | a call |
 //! | the response is successful (2xx), of another content type | HTTP |
+//! | the content of the request begins with what no message of gRPC begins with | HTTP |
+//! | the request ends with its header block: that of a call ends with DATA | HTTP |
 //!
 //! `te: trailers`, what the path looks like and what other streams of the connection are say nothing. Nor does a response
 //! of another content type that is no success: proxies give such ones to calls too.

@@ -141,7 +141,7 @@ impl Http2 {
             if !is_request && self.must_wait(rest) {
                 return Some(rest.len());
             }
-            let used = self.frame(rest, position, call, is_request, out);
+            let used = self.frame(rest, position, call, (input.direction, is_request), out);
             rest = rest.get(used.max(1)..).unwrap_or_default();
         }
         self.tell(input, is_request, out);
@@ -163,11 +163,15 @@ impl Http2 {
         bytes: &[u8],
         position: u64,
         call: &Call,
-        is_request: bool,
+        (direction, is_request): (Direction, bool),
         out: &mut dyn Observer,
     ) -> usize {
         let Self { requests, responses, streams, block, .. } = self;
         let (half, other) = if is_request { (requests, responses) } else { (responses, requests) };
+        if !half.announced && !half.followed && half.frames.next_head(bytes).is_some() {
+            half.announced = true;
+            out.frames(direction, position);
+        }
         let (used, item) = half.frames.read(bytes, position, call);
         let verdict = apply(
             item,
@@ -210,6 +214,7 @@ impl Http2 {
         half.frames.lose();
         half.decoder.doubt();
         half.certain = false;
+        half.announced = false;
         half.sizes.clear();
         half.sizes_lost = true;
         other.decoder.forget_limit();

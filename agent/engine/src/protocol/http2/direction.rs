@@ -39,6 +39,8 @@ pub(super) struct Half {
     pub(super) told: u64,
     /// The kernel side follows its frames.
     pub(super) followed: bool,
+    /// It was said where its frames begin.
+    pub(super) announced: bool,
     /// When the kernel side is to be told next where one begins.
     pub(super) tell_frames: Time,
 }
@@ -63,6 +65,7 @@ impl Half {
             last: None,
             told: 0,
             followed: false,
+            announced: false,
             tell_frames: 0,
         }
     }

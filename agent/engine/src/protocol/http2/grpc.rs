@@ -64,6 +64,8 @@ pub(crate) struct Messages {
     state: State,
     /// They are in base64.
     text: Option<Text>,
+    /// They are none.
+    foreign: bool,
 }
 
 #[derive(Debug, Default)]
@@ -85,7 +87,7 @@ impl Messages {
     /// Those of a body of this type.
     pub(crate) fn of(content: Content) -> Self {
         let state = if content == Content::Other { State::Lost } else { State::Start };
-        Self { count: 0, state, text: (content == Content::WebText).then(Text::default) }
+        Self { state, text: (content == Content::WebText).then(Text::default), ..Self::default() }
     }
 
     /// The body that begins is of this type.
@@ -93,6 +95,17 @@ impl Messages {
         if !matches!(self.state, State::Lost) {
             *self = Self::of(content);
         }
+    }
+
+    /// The body begins with what no message and no trailers begin with, in base64 neither: it is not gRPC's, whatever
+    /// its type is.
+    pub(crate) fn are_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    /// They are none.
+    pub(crate) fn refuse(&mut self) {
+        self.foreign = true;
     }
 
     /// Nothing more can be known of them.
@@ -130,6 +143,12 @@ impl Messages {
 
     /// The same; `found` is told where in the bytes others might stand as well, and how many.
     pub(crate) fn take_and_tell(&mut self, bytes: &[u8], mut found: impl FnMut(u64, u64)) {
+        const FLAGS: [u8; 4] = [0, COMPRESSED, TRAILERS, TRAILERS | COMPRESSED];
+        // The first six bits of these.
+        const TEXT: [u8; 2] = *b"Ag";
+        if let (0, State::Start, Some(first)) = (self.count, &self.state, bytes.first()) {
+            self.foreign |= !FLAGS.contains(first) && !TEXT.contains(first);
+        }
         let Some(mut text) = self.text.take() else { return self.take_binary(bytes, found) };
         // Not quite, but whoever wants to know so does not want to keep it.
         found(0, bytes.len() as u64);

@@ -163,6 +163,11 @@ impl Streams {
         );
         stream.content = match Content::of_fields(&fields) {
             None if !block.incomplete => Some(Content::Other),
+            // The end of a call's request is that of a DATA frame (gRPC over HTTP/2, EOS).
+            None if head.end_stream => {
+                stream.request.messages.refuse();
+                None
+            }
             content => content,
         };
         if let Some(content) = stream.content {
@@ -267,6 +272,11 @@ impl Streams {
         part.body = part.body.saturating_add(content.len() as u64).saturating_add(lost);
         part.messages.take(content);
         part.messages.gap(lost);
+        // Now: of a stream whose end is lost nothing is told. Responses prove nothing: a proxy may have answered a call.
+        if requests && stream.content.is_none() && part.messages.are_foreign() {
+            stream.content = Some(Content::Other);
+            out.no_call(stream.number);
+        }
         if !requests {
             stream.doubt = None;
             stream.head_lost(call, out);

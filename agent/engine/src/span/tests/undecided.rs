@@ -13,8 +13,8 @@ fn unseen<'a>(fields: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 
 fn request(method: &str, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     let head = [(":method", method), (":scheme", "http"), (":path", path), (":authority", "shop:50051")];
-    let head = Encoder::default().headers(1, &[&head, fields].concat(), true);
-    [writer::PREFACE, &writer::settings(&[]), &head].concat()
+    let head = Encoder::default().headers(1, &[&head, fields].concat(), false);
+    [writer::PREFACE, &writer::settings(&[]), &head, &writer::data(1, "", true)].concat()
 }
 
 fn response(status: &str, fields: &[(&str, &str)], trailers: &[(&str, &str)]) -> Vec<u8> {
@@ -89,6 +89,36 @@ fn what_is_known_decides_and_nothing_else_does() {
         assert_eq!(whose(case(post(&unknown)).answer(&settings).closed()), Whose::Nobody);
         assert_eq!(whose(case(post(&[GRPC])).answer(&settings).closed()), Whose::Rpc);
     }
+}
+
+#[test]
+fn content_that_is_no_message_decides() {
+    let head = |end| {
+        let fields = [(":method", "POST"), (":scheme", "http"), (":path", "/a.B/C"), (":authority", "shop")];
+        Encoder::default().headers(1, &[&fields, &unseen(&[])[..]].concat(), end)
+    };
+    let opening = || [writer::PREFACE, &writer::settings(&[])[..]].concat();
+    // Without a content type that is known, and no success.
+    let answer = |content: &[u8]| {
+        let head = Encoder::default().headers(1, &[&[(":status", "503")], &unseen(&[])[..]].concat(), false);
+        [writer::settings(&[]), head, writer::data(1, content, true)].concat()
+    };
+    for (asked, answered, expected) in [
+        (&b"{\"a\":1}"[..], &b""[..], Whose::Http),
+        // A proxy answers calls so too.
+        (b"", b"<html>", Whose::Nobody),
+        (b"\0\0\0\0\0", b"", Whose::Nobody),
+        (b"\x01\0\0\0\0", b"\x80\0\0\0\0", Whose::Nobody),
+        // May be base64 of the same.
+        (b"AAAAAAA=", b"gAAAAAA=", Whose::Nobody),
+        (b"", b"", Whose::Nobody),
+    ] {
+        let request = [opening(), head(false), writer::data(1, asked, true)].concat();
+        assert_eq!(whose(serve(request).answer(answer(answered))), expected, "{asked:?} {answered:?}");
+    }
+    // The request of a call ends with DATA, if only an empty one.
+    let request = [opening(), head(true)].concat();
+    assert_eq!(whose(serve(request).answer(answer(b""))), Whose::Http);
 }
 
 #[test]

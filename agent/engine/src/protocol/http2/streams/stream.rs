@@ -119,6 +119,9 @@ impl Stream {
             let fields: SmallVec<[_; 8]> = grpc::web_fields(text).take(limit::FIELDS_MAX).collect();
             out.trailers(self.number, &Trailers { fields: &fields, fields_incomplete: false });
         }
+        if self.content.is_none() && self.request.messages.are_foreign() {
+            out.no_call(self.number);
+        }
         out.messages(self.number, self.request.messages.count(), self.response.messages.count());
     }
 }
