@@ -118,6 +118,7 @@ static FRESH: PerCpuArray<Connection> = PerCpuArray::with_max_entries(1, 0);
 /// with the second above 16 bits. Whether it was stored.
 #[unsafe(no_mangle)]
 #[inline(never)]
+#[expect(clippy::needless_borrows_for_generic_args, reason = "by value the entry would lie on the stack")]
 extern "C" fn insert(sk: u64, inode: u64, kind: u64, state: u64) -> u64 {
     let family = kind as u16;
     if family == AF_UNIX

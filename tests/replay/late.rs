@@ -53,7 +53,7 @@ fn cases() -> Vec<Case> {
 }
 
 fn replayed(records: &[Vec<u8>]) -> (Outcome, Vec<Seen>) {
-    let request = HeaderNames::new([NUMBER]).unwrap();
+    let request = HeaderNames::new([NUMBER]).expect("a header name");
     let policy = Policy { headers: Headers { request, ..Headers::default() }, ..Policy::default() };
     let outcome = replay_by(policy, records);
     let (seen, rest) = outcome.accounting.sides();
@@ -176,7 +176,7 @@ fn a_connection_joined_anywhere_is_told_as_far_as_it_can_be_known() {
                 }
             }
         }
-        println!("{name}: {requests} spans, {known} of {knowable} fields, at most {most} frames passed");
+        eprintln!("{name}: {requests} spans, {known} of {knowable} fields, at most {most} frames passed");
         assert!(requests >= 10_000);
         assert!(known * 1000 >= knowable * 999, "{name}: {known} of {knowable} are known");
     }
@@ -194,7 +194,7 @@ fn lost_records_make_no_name_wrong() {
                 named += score.named;
                 lost += outcome.counters.value(Counter::Gaps);
             }
-            println!("{name}, one in {loss} lost: {all} spans, {named} named, {lost} gaps");
+            eprintln!("{name}, one in {loss} lost: {all} spans, {named} named, {lost} gaps");
             let sent = 2 * log.0.len() * SEEDS as usize;
             assert!(named as f64 >= least * sent as f64, "{name}, one in {loss}: {named} of {sent}");
         }
