@@ -66,12 +66,12 @@ fn assert_joined_late(client: Library, server: Library) {
         joined >= 4 && passed <= joined * FRAMES_MAX,
         "{context}: {passed} frames for {joined} directions"
     );
-    println!("{context}: {all:?}, literals {literals:?}, {passed} frames passed in {joined} directions");
+    eprintln!("{context}: {all:?}, literals {literals:?}, {passed} frames passed in {joined} directions");
     for seed in SEEDS {
         let outcome = replay_by(policy(), &thinned(&records, LOSS, seed));
         let seen: Vec<_> = outcome.spans.iter().map(Seen::of_engine).collect();
         let score = Score::of(&seen, &log, &format!("{context}, seed {seed}"));
-        println!("{context}, seed {seed}: {} records, {score:?}", records.len());
+        eprintln!("{context}, seed {seed}: {} records, {score:?}", records.len());
     }
 }
 
