@@ -269,12 +269,14 @@ pub(crate) extern "C" fn look_through() -> u64 {
 #[inline(always)]
 pub(crate) fn settle(frames: &mut Frames, copied: u32, beyond: u32) -> u32 {
     let first = frames.first;
+    // Only of what was left out the rest is: a short frame that is split over calls is copied whole.
+    let most = if frames.cut != 0 || frames.kept == KEPT { KEPT } else { KEPT - 1 };
     frames.first = NO_FRAME;
     frames.cut = 0;
     if frames.next > copied {
         if frames.kept != u32::from(NOT_DATA) && copied > frames.content {
             let kept = frames.kept + (copied - frames.content);
-            frames.kept = if kept < KEPT { kept } else { KEPT };
+            frames.kept = if kept < most { kept } else { most };
         }
         frames.next -= copied;
         // The piece was full before all that is kept was in it.

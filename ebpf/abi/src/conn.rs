@@ -113,8 +113,8 @@ pub mod frame {
     pub const HEADER: u32 = 9;
     /// Bytes of a DATA frame's content that are copied: the prefix of a gRPC message, behind a length of padding.
     pub const KEPT: u32 = 32;
-    /// Less than this is not left out: another record costs more.
-    pub const LEFT_OUT_MIN: u32 = 256;
+    /// No more than this is not left out: short messages of gRPC share a frame, and are counted by their prefixes.
+    pub const LEFT_OUT_MIN: u32 = 4096;
 }
 
 /// A connection in the kernel side's table, keyed by `struct sock`.

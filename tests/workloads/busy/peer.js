@@ -33,7 +33,7 @@ const call = (session, number) => new Promise((resolve, reject) => {
     if (status === statuses[number % statuses.length]) resolve();
     else reject(new Error(`status ${status}`));
   });
-  stream.end('GET DELETE'.includes(method) ? undefined : 'i'.repeat(number % 300));
+  stream.end('GET DELETE'.includes(method) ? undefined : 'i'.repeat(1 + number % 300));
 });
 
 const client = async () => {
