@@ -1,7 +1,6 @@
 //! Programs of gRPC's implementations. Each is a server and a client of the same methods, in generic form: none
 //! needs generated code.
 
-mod few;
 pub mod web;
 
 use std::{
@@ -55,6 +54,12 @@ impl Pair {
         Self { server, client: peer.client(port, service, what) }
     }
 
+    /// The same with the calls of `load`, but few of them: for captures.
+    pub fn few(peer: Peer, service: &str) -> Self {
+        let (server, port) = peer.serve(service);
+        Self { server, client: peer.client_of(port, service, "load", Some("10")) }
+    }
+
     /// Lets the client make its calls; what it wrote. It checks the answers itself.
     pub fn call(&mut self) -> String {
         call(&mut self.client, &self.server)
@@ -83,8 +88,14 @@ impl Peer {
 
     /// A client of whoever listens on this port, that has not called yet.
     pub fn client(self, port: u16, service: &str, what: &str) -> Process {
+        self.client_of(port, service, what, None)
+    }
+
+    /// The same, of so many unary calls if `calls` says so, and a tenth as many of each streaming kind.
+    fn client_of(self, port: u16, service: &str, what: &str, calls: Option<&str>) -> Process {
         let mut command = self.command();
         command.args(["client", &port.to_string(), service, what]).env("OTEL_SERVICE_NAME", "client");
+        command.envs(calls.map(|calls| ("CALLS", calls)));
         let mut client = Process::start("gRPC client", &mut command);
         client.wait_for("ready", LONG);
         client

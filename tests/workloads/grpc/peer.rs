@@ -3,19 +3,20 @@
 #![expect(clippy::unwrap_used, reason = "a program of the tests: a panic is how it fails")]
 #![expect(clippy::print_stdout, reason = "this is how it speaks to the test")]
 
+#[path = "../tasks.rs"]
+mod tasks;
+
 use std::{
     convert::Infallible,
     env,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use self::tasks::at_a_time;
+
 use bytes::{Buf as _, BufMut as _, Bytes};
 use http::uri::PathAndQuery;
-use tokio::task::JoinSet;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{
     Code, Request, Response, Status, Streaming,
@@ -194,28 +195,6 @@ impl Client {
         })
         .await;
     }
-}
-
-async fn at_a_time<F>(
-    tasks: usize,
-    count: usize,
-    client: &Client,
-    call: impl Fn(Client, usize) -> F + Clone + Send + 'static,
-) where
-    F: Future<Output = ()> + Send,
-{
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut running = JoinSet::new();
-    for _ in 0..tasks {
-        let (next, client, call) = (Arc::clone(&next), client.clone(), call.clone());
-        running.spawn(async move {
-            while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&index| index < count)
-            {
-                call(client.clone(), index).await;
-            }
-        });
-    }
-    running.join_all().await;
 }
 
 #[tokio::main]

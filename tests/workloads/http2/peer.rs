@@ -3,14 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a program of the tests: a panic is how it fails")]
 #![expect(clippy::print_stdout, reason = "this is how it speaks to the test")]
 
+#[path = "../tasks.rs"]
+mod tasks;
+
 use std::{
     collections::HashMap,
     env, future,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
+
+use self::tasks::at_a_time;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -27,7 +29,6 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::{Notify, watch},
-    task::JoinSet,
 };
 use tokio_stream::StreamExt as _;
 
@@ -239,28 +240,6 @@ impl Client {
 
 async fn content(answer: Response<Incoming>) -> Bytes {
     answer.into_body().collect().await.unwrap().to_bytes()
-}
-
-async fn at_a_time<F>(
-    tasks: usize,
-    count: usize,
-    client: &Client,
-    call: impl Fn(Client, usize) -> F + Clone + Send + 'static,
-) where
-    F: Future<Output = ()> + Send,
-{
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut running = JoinSet::new();
-    for _ in 0..tasks {
-        let (next, client, call) = (Arc::clone(&next), client.clone(), call.clone());
-        running.spawn(async move {
-            while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&index| index < count)
-            {
-                call(client.clone(), index).await;
-            }
-        });
-    }
-    running.join_all().await;
 }
 
 #[tokio::main]

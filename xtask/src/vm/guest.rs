@@ -91,8 +91,11 @@ fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, stdout: St
     let reader = child.stdout.take().map(|stdout| std::thread::spawn(move || read(stdout)));
     let ended = wait(&mut child, timeout)?;
     let written = reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
+    let said = fs::read(&messages).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let last = || last(&messages, &said);
     let Some(ended) = ended else {
-        bail!("the guest was stopped after {} s; {}", timeout.as_secs(), last(&messages));
+        bail!("the guest was stopped after {} s; {}", timeout.as_secs(), last());
     };
     let text = fs::read_to_string(&status).with_context(|| format!("cannot read {}", status.display()))?;
     let code =
@@ -101,10 +104,8 @@ fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, stdout: St
         return Ok(Ended::Whole { code, written });
     }
     let started = text.lines().any(|line| line.trim() == STARTED);
-    let what =
-        format!("the guest ended without an exit status of the job (QEMU: {ended}); {}", last(&messages));
-    let patching = fs::read(&messages).is_ok_and(|all| memmem(&all, PATCHING.as_bytes()));
-    let again = match (started, patching) {
+    let what = format!("the guest ended without an exit status of the job (QEMU: {ended}); {}", last());
+    let again = match (started, said.contains(PATCHING)) {
         (false, _) => Some("the job was not started"),
         (true, true) => Some("the emulation failed"),
         (true, false) => None,
@@ -112,18 +113,12 @@ fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, stdout: St
     Ok(Ended::Early { again, what })
 }
 
-/// The last of the kernel's messages, and where all are.
-fn last(messages: &Path) -> String {
-    let all = fs::read(messages).unwrap_or_default();
-    let all = String::from_utf8_lossy(&all);
-    let lines: Vec<&str> = all.lines().collect();
+/// The last of what the kernel said, and where all of it is.
+fn last(messages: &Path, said: &str) -> String {
+    let lines: Vec<&str> = said.lines().collect();
     let from = lines.len().saturating_sub(LAST_MESSAGES);
     let lines = lines.get(from..).unwrap_or_default().join("\n");
     format!("the kernel's messages are in {}, the last ones:\n{lines}", messages.display())
-}
-
-fn memmem(all: &[u8], part: &[u8]) -> bool {
-    all.windows(part.len()).any(|window| window == part)
 }
 
 /// All that the guest wrote, up to its end.

@@ -4,15 +4,10 @@
 //! The prefixes of messages and the trailers are read, and no more. A gap anywhere but inside of a message leaves the
 //! rest unknown, and the status with it.
 
-use smallvec::SmallVec;
-
 use super::{Exchange, Http1};
-use crate::{
-    limit,
-    protocol::{
-        Number, Observer, Trailers,
-        http2::grpc::{Content, Messages, web_fields},
-    },
+use crate::protocol::{
+    Number, Observer,
+    http2::grpc::{Content, Messages},
 };
 
 /// What an exchange is whose request is a call's.
@@ -49,9 +44,8 @@ impl Exchange {
     /// `messages`: those of the response, if it has begun.
     pub(super) fn tell_messages(&self, number: Number, messages: Option<Messages>, out: &mut dyn Observer) {
         let Some(call) = &self.call else { return };
-        if let Some(text) = messages.as_ref().and_then(Messages::trailers) {
-            let fields: SmallVec<[_; 8]> = web_fields(text).take(limit::FIELDS_MAX).collect();
-            out.trailers(number, &Trailers { fields: &fields, fields_incomplete: false });
+        if let Some(messages) = &messages {
+            messages.tell_trailers(number, out);
         }
         out.messages(number, call.asked, messages.and_then(|messages| messages.count()));
     }

@@ -9,8 +9,13 @@
 
 mod text;
 
+use smallvec::SmallVec;
+
 use self::text::Text;
-use crate::protocol::Field;
+use crate::{
+    limit,
+    protocol::{Field, Number, Observer, Trailers},
+};
 
 /// Longest block of gRPC-Web trailers that is kept: a status and a text.
 const TRAILERS_MAX: u32 = 8 * 1024;
@@ -220,8 +225,16 @@ impl Messages {
     }
 
     /// The text of whole gRPC-Web trailers: lines of `name: value`.
-    pub(crate) fn trailers(&self) -> Option<&[u8]> {
+    fn trailers(&self) -> Option<&[u8]> {
         if let State::Trailers(text, 0) = &self.state { Some(text) } else { None }
+    }
+
+    /// Tells the fields of these trailers.
+    pub(crate) fn tell_trailers(&self, number: Number, out: &mut dyn Observer) {
+        if let Some(text) = self.trailers() {
+            let fields: SmallVec<[_; 8]> = web_fields(text).take(limit::FIELDS_MAX).collect();
+            out.trailers(number, &Trailers { fields: &fields, fields_incomplete: false });
+        }
     }
 
     fn begin(&mut self, [flags, a, b, c, d]: [u8; 5]) {
@@ -246,7 +259,7 @@ impl Messages {
 }
 
 /// The fields of gRPC-Web trailers. Lines that are none are passed over.
-pub(crate) fn web_fields(text: &[u8]) -> impl Iterator<Item = Field<'_>> {
+fn web_fields(text: &[u8]) -> impl Iterator<Item = Field<'_>> {
     text.split(|byte| *byte == b'\n').filter_map(|line| {
         let colon = memchr::memchr(b':', line)?;
         let (name, value) = line.split_at_checked(colon)?;

@@ -1,12 +1,10 @@
 //! One stream that is open.
 
-use smallvec::SmallVec;
-
-use super::super::grpc::{self, Content, Messages};
+use super::super::grpc::{Content, Messages};
 use crate::{
     event::{Call, Time},
     limit,
-    protocol::{Ending, Number, Observer, ResponseHead, Side, Trailers, Version},
+    protocol::{Ending, Number, Observer, ResponseHead, Side, Version},
 };
 
 /// How long a stream that its client gave up waits for a response that was complete before: it may be recorded
@@ -115,10 +113,7 @@ impl Stream {
         if self.content == Some(Content::Other) {
             return;
         }
-        if let Some(text) = self.response.messages.trailers() {
-            let fields: SmallVec<[_; 8]> = grpc::web_fields(text).take(limit::FIELDS_MAX).collect();
-            out.trailers(self.number, &Trailers { fields: &fields, fields_incomplete: false });
-        }
+        self.response.messages.tell_trailers(self.number, out);
         if self.content.is_none() && self.request.messages.are_foreign() {
             out.no_call(self.number);
         }
