@@ -77,6 +77,8 @@ fn setup(config: &Config, scope: Scope, routes: Routes, record: Option<&cli::Rec
             calls: capture.calls,
             ring: capture.ring,
             only_told,
+            // Nothing is to be lost at the first connection of whatever kind.
+            system_calls: only_told || capture.system_calls,
         },
         processes,
         telemetry_ingest: ingest(config),
@@ -170,15 +172,18 @@ fn doctor(command: &cli::Doctor) -> Result<u8> {
         calls: 1024,
         ring: 64 * 1024,
         only_told: true,
+        system_calls: false,
     };
     let mut programs = BTreeMap::new();
+    let mut flavour = None;
     let mut report = doctor::Doctor::new(root(), config::Capture::default().ring).run(|| {
         let loaded = Probes::load(&options).and_then(|(mut probes, _)| {
             probes.attach()?;
-            Ok(probes.verified())
+            Ok((probes.verified(), probes.choice()))
         });
         match loaded {
-            Ok(verified) => {
+            Ok((verified, choice)) => {
+                flavour = Some(choice.flavour.name());
                 for program in &verified {
                     programs.insert(program.program.clone(), program.instructions);
                 }
@@ -190,7 +195,10 @@ fn doctor(command: &cli::Doctor) -> Result<u8> {
                     .map_or_else(String::new, |most| {
                         format!("; the verifier walked at most {most} instructions")
                     });
-                vec![Check::ok("programs", format!("all BPF programs load and attach{walked}"))]
+                vec![
+                    Check::ok("flavour", format!("`{}` is chosen: {}", choice.flavour.name(), choice.reason)),
+                    Check::ok("programs", format!("all BPF programs load and attach{walked}")),
+                ]
             }
             Err(error) => vec![Check::missing(
                 "programs",
@@ -200,6 +208,9 @@ fn doctor(command: &cli::Doctor) -> Result<u8> {
         }
     });
     report.programs = programs;
+    if let Some(flavour) = flavour {
+        report.flavour = flavour;
+    }
     let mut out = std::io::stdout().lock();
     if command.json {
         report.write_json(&mut out)?;

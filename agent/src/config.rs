@@ -69,9 +69,11 @@ pub struct Select {
     pub settings: Option<Arc<Settings>>,
 }
 
-/// Bounds of the kernel side.
+/// How the kernel side sees what moves, and its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capture {
+    /// System calls are hooked whatever else the kernel offers.
+    pub system_calls: bool,
     /// Bytes copied of one call.
     pub copy_limit: u32,
     /// Connections followed at once.
@@ -87,6 +89,7 @@ pub struct Capture {
 impl Default for Capture {
     fn default() -> Self {
         Self {
+            system_calls: false,
             copy_limit: abi::limit::COPY_LIMIT_DEFAULT,
             connections: 65_536,
             calls: 32_768,
@@ -182,6 +185,7 @@ impl Config {
         let select = select.collect();
         let default = Capture::default();
         let capture = Capture {
+            system_calls: file.capture.flavour.map_or(default.system_calls, |word| word.0.0),
             copy_limit: file.capture.copy_limit.map_or(default.copy_limit, |bytes| bytes.0.0),
             connections: file.capture.connections.map_or(default.connections, |count| count.0.0),
             calls: file.capture.calls.map_or(default.calls, |count| count.0.0),

@@ -102,7 +102,7 @@ impl Doctor {
         Report {
             works,
             kernel: machine::release(&self.root),
-            flavour: "syscall",
+            flavour: "unknown",
             checks,
             programs: BTreeMap::new(),
         }
@@ -115,7 +115,7 @@ pub struct Report {
     /// Tracing will work.
     pub works: bool,
     pub kernel: String,
-    /// How sockets are watched.
+    /// How sockets are watched; `unknown` if the programs were not loaded.
     pub flavour: &'static str,
     pub checks: Vec<Check>,
     /// Instructions that the verifier walked, by program; empty if the programs were not loaded.

@@ -5,6 +5,7 @@
 mod arch;
 mod attach;
 pub mod btf;
+mod flavour;
 pub mod info;
 mod offsets;
 mod order;
@@ -14,7 +15,11 @@ mod syscall;
 
 use std::{fs, os::fd::AsFd as _};
 
-use abi::{Settings, process::decision, settings::recover};
+use abi::{
+    Settings,
+    process::decision,
+    settings::{control, counted, recover},
+};
 use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf, EbpfLoader,
@@ -25,6 +30,7 @@ use aya::{
 use engine::{Order, event::ConnectionId};
 use zerocopy::IntoBytes as _;
 
+pub use flavour::{Choice, Flavour};
 pub use reader::Reader;
 
 /// The object that `cargo xtask build` made.
@@ -50,6 +56,8 @@ pub struct Options {
     /// Only the processes that are told ([`Probes::decide`]) and their descendants are traced; a decision
     /// lasts through exec.
     pub only_told: bool,
+    /// System calls are hooked whatever else the kernel offers.
+    pub system_calls: bool,
 }
 
 /// The loaded and attached programs. Dropping detaches them.
@@ -62,6 +70,9 @@ pub struct Probes {
     blocked: HashMap<aya::maps::MapData, u64, u8>,
     /// Calls in flight by thread. Their layout is the kernel side's own; only the keys are looked at.
     calls: HashMap<aya::maps::MapData, u64, [u64; 6]>,
+    choice: Choice,
+    /// What connections need whose positions are counted is hooked.
+    counted: bool,
     /// Threads may still be in calls that entered before the probes were attached.
     settling: bool,
     only_told: bool,
@@ -100,7 +111,7 @@ impl Probes {
     /// Loads the programs; nothing is attached yet.
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "aya knows many types of programs, the object has two"
+        reason = "aya knows many types of programs, the object has three"
     )]
     pub fn load(options: &Options) -> Result<(Self, Reader)> {
         if OBJECT.is_empty() {
@@ -111,10 +122,15 @@ impl Probes {
         let data = fs::read(path).with_context(|| {
             format!("cannot read {path}: the kernel must be built with CONFIG_DEBUG_INFO_BTF")
         })?;
-        let offsets = offsets::look_up(&btf::Btf::parse(&data)?)
-            .context("this kernel's structures are not as expected")?;
+        let btf = btf::Btf::parse(&data)?;
+        let offsets = offsets::look_up(&btf).context("this kernel's structures are not as expected")?;
+        let choice = flavour::choose(&btf, options.system_calls);
+        let types =
+            aya::Btf::parse(&data, aya::Endianness::default()).context("cannot read the kernel's types")?;
         drop(data);
         let settings = Settings {
+            socket_events: u32::from(choice.flavour != Flavour::Calls),
+            send_events: u32::from(choice.flavour == Flavour::Sends),
             offsets,
             copy_limit: options.copy_limit,
             unknown_process: if options.only_told { decision::SKIP } else { decision::UNDECIDED },
@@ -131,6 +147,7 @@ impl Probes {
             calls: arch::kinds(),
         };
         let mut ebpf = EbpfLoader::new()
+            .btf(&types)
             .override_global("SETTINGS", settings.as_bytes(), true)
             .map_max_entries("CONNECTIONS", options.connections)
             .map_max_entries("CALLS", options.calls)
@@ -139,9 +156,13 @@ impl Probes {
             .load(OBJECT)
             .context("cannot load the BPF object")?;
         for (name, program) in ebpf.programs_mut() {
+            if choice.flavour.without().contains(&name) {
+                continue;
+            }
             let loaded = match program {
                 aya::programs::Program::TracePoint(program) => program.load(),
                 aya::programs::Program::RawTracePoint(program) => program.load(),
+                aya::programs::Program::BtfTracePoint(program) => program.load(flavour::event(name), &types),
                 _ => bail!("the BPF object has a program `{name}` of an unexpected type"),
             };
             loaded.map_err(|error| verifier_error(name, error))?;
@@ -154,6 +175,8 @@ impl Probes {
             control: Array::try_from(take(&mut ebpf, "CONTROL")?)?,
             blocked: HashMap::try_from(take(&mut ebpf, "BLOCKED")?)?,
             calls: HashMap::try_from(take(&mut ebpf, "CALLS")?)?,
+            choice,
+            counted: choice.flavour == Flavour::Calls,
             settling: false,
             only_told: options.only_told,
             calls_max: options.calls as usize,
@@ -168,20 +191,20 @@ impl Probes {
     pub fn attach(&mut self) -> Result<()> {
         // A process that is told starts later: none is blocked in a call.
         let first = if self.only_told { recover::NONE } else { recover::ALL };
-        self.control.set(0, &first, 0)?;
-        attach::attach(&mut self.ebpf)?;
+        self.control.set(control::RECOVER, &first, 0)?;
+        attach::attach(&mut self.ebpf, self.choice.flavour)?;
         if self.only_told {
             return Ok(());
         }
         // From here on every entry is seen; what entered earlier is in the list.
-        let blocked = attach::threads_in_calls();
+        let blocked = attach::threads_in_calls(self.choice.flavour);
         for thread in &blocked {
             // A full table loses the calls that were blocked at attach; they are counted as unseen bytes.
             self.blocked.insert(thread, &0, 0).ok();
         }
         self.settling = !blocked.is_empty();
-        let control = if self.settling { recover::BLOCKED } else { recover::NONE };
-        self.control.set(0, &control, 0)?;
+        let recovered = if self.settling { recover::BLOCKED } else { recover::NONE };
+        self.control.set(control::RECOVER, &recovered, 0)?;
         Ok(())
     }
 
@@ -195,10 +218,29 @@ impl Probes {
             remove_ended(&mut self.blocked, BLOCKED_MAX);
         }
         if self.blocked.keys().next().is_none() {
-            self.control.set(0, &recover::NONE, 0)?;
+            self.control.set(control::RECOVER, &recover::NONE, 0)?;
             self.settling = false;
         }
         Ok(())
+    }
+
+    /// How the bytes that calls move are seen.
+    pub fn choice(&self) -> Choice {
+        self.choice
+    }
+
+    /// Hooks what connections need whose positions are counted, once there is one. Until then nobody pays for it.
+    pub fn adapt(&mut self) -> Result<()> {
+        if self.counted || self.control.get(&control::COUNTED, 0)? == counted::NONE {
+            return Ok(());
+        }
+        // Whatever comes of it: what failed would fail again.
+        self.counted = true;
+        attach::attach_counted(&mut self.ebpf, self.choice.flavour).or_else(|error| {
+            // Nothing would tell whether calls on such connections overlap.
+            self.control.set(control::COUNTED, &counted::REFUSED, 0)?;
+            Err(error.context("Unix and MPTCP connections are not followed"))
+        })
     }
 
     /// Stores a decision about a process. That the entry is, or is not, as `existing` wants it is no error: the
@@ -276,7 +318,7 @@ impl Probes {
     /// processor may each be a lost record.
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "aya knows many types of programs, the object has two"
+        reason = "aya knows many types of programs, the object has three"
     )]
     pub fn runs(&self) -> Vec<(String, info::Runs)> {
         self.ebpf
@@ -285,6 +327,7 @@ impl Probes {
                 let fd = match program {
                     aya::programs::Program::TracePoint(program) => program.fd().ok()?,
                     aya::programs::Program::RawTracePoint(program) => program.fd().ok()?,
+                    aya::programs::Program::BtfTracePoint(program) => program.fd().ok()?,
                     _ => return None,
                 };
                 Some((name.to_owned(), info::runs(fd.as_fd()).ok()?))

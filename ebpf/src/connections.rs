@@ -1,9 +1,10 @@
 //! Known connections: the table by `struct sock`, and true stream positions.
 
+mod place;
+
 use abi::{
     Connection,
     conn::{Half, direction, flag, frame, role, verdict},
-    counter,
     record::end,
 };
 use aya_ebpf::{
@@ -17,9 +18,13 @@ use crate::{
     filter::Thread,
     inflight::{self, Call},
     output,
+    settings::setting,
     socket::{AF_UNIX, Socket},
     tcp,
 };
+
+use self::place::account_from;
+pub(crate) use self::place::place;
 
 /// By address of `struct sock`. Plain, never LRU: that would evict the idle keep-alive connection first.
 #[map]
@@ -83,7 +88,11 @@ fn try_adopt(socket: &Socket) -> Result<(), ProbeError> {
         for direction in [direction::RECEIVED, direction::SENT] {
             let end = if direction == direction::RECEIVED { ends[0] } else { ends[1] };
             base(connection, direction, end.first);
-            half(connection, direction).position = end.position;
+            let half = half(connection, direction);
+            half.position = end.position;
+            if setting!(socket_events) != 0 {
+                account_from(half, end.position as u32);
+            }
         }
     }
     Ok(())
@@ -197,6 +206,22 @@ pub(crate) fn base_fresh(connection: &mut Connection, sk: u64) -> Result<(), Pro
     Ok(())
 }
 
+/// The connection that `connect` opened is established: nothing was moved, unless it went with the opening itself
+/// (TCP Fast Open). Called before the state is stored.
+#[inline(always)]
+pub(crate) fn base_established(connection: &mut Connection, sk: u64) -> Result<(), ProbeError> {
+    if connection.flags & flag::SEQUENCED == 0 || connection.role != role::CONNECTED {
+        return Ok(());
+    }
+    if connection.flags & flag::BASED_RECEIVED == 0 {
+        base(connection, direction::RECEIVED, tcp::copied(sk)?);
+    }
+    if connection.flags & flag::BASED_SENT == 0 && tcp::sent(sk)? == 0 {
+        base(connection, direction::SENT, tcp::written(sk)?);
+    }
+    Ok(())
+}
+
 /// At the entry of a call: what is needed to place its bytes at the exit. `false`: not to be followed.
 #[inline(always)]
 pub(crate) fn mark(
@@ -253,29 +278,25 @@ fn mark_sequence(sk: u64, call: &mut Call) -> Result<bool, ProbeError> {
     Ok(true)
 }
 
-/// Where the bytes of a call lie.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) position: u64,
-    /// Bytes of the stream, from `position`, that the call's bytes are among: more than it moved if others moved
-    /// bytes meanwhile.
-    pub(crate) span: u32,
-    /// Calls overlapped: the bytes lie somewhere in the span, in an order that cannot be told.
-    pub(crate) ambiguous: bool,
-}
-
 /// Follows a connection no more: positions are counted and a call's bytes could not be.
 #[inline(always)]
 pub(crate) fn give_up(call: &Call, thread: Thread) {
-    if !counted(call) {
-        return;
+    if counted(call) {
+        abandon(call.sk, call.inode, thread.key());
     }
-    if let Some(connection) = find(call.sk, call.inode) {
+}
+
+/// Follows a connection no more. A global function: rare, and called from several places.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn abandon(sk: u64, inode: u64, thread: u64) -> u64 {
+    if let Some(connection) = find(sk, inode) {
         // SAFETY: see `find`.
         let connection = unsafe { &mut *connection };
-        output::end(connection, call.sk, thread, 3, end::SWEPT, 0);
+        output::end(connection, sk, Thread::of_key(thread), 3, end::SWEPT, 0);
         connection.verdict = verdict::IGNORED;
     }
+    0
 }
 
 /// At the exit of a call that moved nothing: takes back what [`mark`] counted.
@@ -294,120 +315,6 @@ pub(crate) fn unmark(call: &Call) {
 #[inline(always)]
 fn counted(call: &Call) -> bool {
     !Socket { sk: call.sk, inode: call.inode, family: call.family, protocol: call.protocol }.sequenced()
-}
-
-/// At the exit of a call that moved `moved` bytes: the connection and the place of the bytes. `None`: the connection
-/// could not be stored, which is counted.
-#[inline(always)]
-pub(crate) fn place(call: &Call, moved: u32) -> Result<Option<(*mut Connection, Place)>, ProbeError> {
-    let socket = Socket { sk: call.sk, inode: call.inode, family: call.family, protocol: call.protocol };
-    let mut adopted = false;
-    let pointer = match find(call.sk, call.inode) {
-        Some(found) => found,
-        None if adopt(call.sk, call.inode, u64::from(call.family), u64::from(call.protocol)) == 0 => {
-            return Ok(None);
-        }
-        None => match find(call.sk, call.inode) {
-            Some(found) => {
-                adopted = true;
-                found
-            }
-            None => return Ok(None),
-        },
-    };
-    // SAFETY: see `find` and `mark`.
-    let connection = unsafe { &mut *pointer };
-    let place = if socket.sequenced() {
-        place_sequenced(connection, call, moved, adopted)?
-    } else {
-        place_counted(connection, call, moved)
-    };
-    if place.ambiguous {
-        counters::add(counter::AMBIGUOUS_CALLS, 1);
-        counters::add(counter::AMBIGUOUS_BYTES, u64::from(moved));
-    }
-    Ok(Some((pointer, place)))
-}
-
-#[inline(always)]
-fn place_sequenced(
-    connection: &mut Connection,
-    call: &Call,
-    moved: u32,
-    adopted: bool,
-) -> Result<Place, ProbeError> {
-    let received = call.direction == direction::RECEIVED;
-    let end = if received { tcp::copied(call.sk)? } else { tcp::written(call.sk)? };
-    let marked = call.flags & inflight::flag::MARKED != 0;
-    let mut start = end.wrapping_sub(moved);
-    let mut span = moved;
-    let mut ambiguous = false;
-    if marked {
-        start = call.mark;
-        let delta = end.wrapping_sub(call.mark);
-        if delta != moved {
-            // Reading up to the peer's FIN moves the counter by one more (tcp_recvmsg_locked, found_fin_ok).
-            let fin = received
-                && delta == moved.wrapping_add(1)
-                && tcp::shutdown(call.sk)? & tcp::RCV_SHUTDOWN != 0;
-            if !fin {
-                ambiguous = true;
-                if delta > moved && delta < i32::MAX as u32 {
-                    span = delta;
-                }
-            }
-        }
-    }
-    let based = if received { flag::BASED_RECEIVED } else { flag::BASED_SENT };
-    let known = connection.flags & based != 0;
-    if !known {
-        if connection.flags & flag::FROM_OPENING != 0 {
-            base(connection, call.direction, start);
-        } else {
-            // Positions count from the first byte seen; the initial sequence numbers are not known.
-            half(connection, call.direction).sequence = start;
-            connection.flags |= based;
-        }
-    }
-    let half = half(connection, call.direction);
-    // One word that is read once and written once: other processors move it too.
-    // SAFETY: an aligned word in a map value.
-    let reached = unsafe { (&raw const half.position).read_volatile() };
-    let ahead = start.wrapping_sub(half.sequence).wrapping_sub(reached as u32) as i32;
-    let position = reached.wrapping_add(ahead as i64 as u64);
-    if !marked && known && !adopted && ahead != 0 {
-        // Nothing tells whether others moved bytes while this call was inside.
-        ambiguous = true;
-    }
-    if ahead > 0 && !ambiguous {
-        counters::add(counter::UNSEEN_BYTES, ahead as u64);
-    }
-    // Another thread's later bytes may have been placed already: the half only moves forward.
-    let end = position.wrapping_add(u64::from(span));
-    if end > reached {
-        // SAFETY: as above.
-        unsafe { (&raw mut half.position).write_volatile(end) };
-    }
-    Ok(Place { position, span, ambiguous })
-}
-
-#[inline(always)]
-fn place_counted(connection: &mut Connection, call: &Call, moved: u32) -> Place {
-    let half = half(connection, call.direction);
-    let mut ambiguous = call.flags & inflight::flag::OVERLAPPED != 0;
-    if call.flags & inflight::flag::MARKED != 0 {
-        ambiguous |= half.entries != call.mark;
-        add32(&raw mut half.active, u32::MAX);
-    } else {
-        // Blocked at attach, or the first call seen: certain only if no other came before.
-        ambiguous |= half.entries != 0 || half.position != 0;
-    }
-    let position = half.position;
-    // SAFETY: an aligned counter in a map value.
-    unsafe {
-        core::arch::asm!("lock *(u64 *)({0} + 0) += {1}", in(reg) &raw mut half.position, in(reg) u64::from(moved))
-    };
-    Place { position, span: moved, ambiguous }
 }
 
 #[inline(always)]

@@ -28,6 +28,12 @@ impl Thread {
         Self { tgid: (both >> 32) as u32, tid: both as u32 }
     }
 
+    /// The thread with this [key](Self::key).
+    #[inline(always)]
+    pub(crate) fn of_key(key: u64) -> Self {
+        Self { tgid: (key >> 32) as u32, tid: key as u32 }
+    }
+
     /// The key of tables of threads.
     #[inline(always)]
     pub(crate) fn key(self) -> u64 {

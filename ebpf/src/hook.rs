@@ -4,9 +4,11 @@
 //! System calls are hooked by their classic tracepoints: they run with preemption disabled, so that the
 //! per-CPU buffers are safe, and on 7.2 they lose no runs (`tp_btf` on `sys_enter` does). They do not fire for
 //! 32-bit and x32 tasks (`arch_trace_is_compat_syscall`), whose call numbers mean something else. The other
-//! events use raw tracepoints, which are not skipped when they interrupt one of our own programs.
+//! events use raw tracepoints, which are not skipped when they interrupt one of our own programs; those of sockets in their
+//! typed form (`tp_btf`), which is used only where they are not preempted.
 
 mod close;
+mod moved;
 mod open;
 mod order;
 mod process;

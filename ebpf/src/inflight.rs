@@ -1,10 +1,13 @@
 //! Calls between entry and exit, and the threads that were inside one when the agent attached.
 
+use core::mem::MaybeUninit;
+
 use abi::{
     counter,
-    settings::{call, recover},
+    settings::{call, control, counted, recover},
 };
 use aya_ebpf::{
+    helpers::bpf_ktime_get_ns,
     macros::map,
     maps::{Array, HashMap},
 };
@@ -47,6 +50,8 @@ pub(crate) mod flag {
     pub(crate) const OVERLAPPED: u16 = 1 << 3;
     /// The entry was not seen.
     pub(crate) const ENTRY_UNSEEN: u16 = 1 << 4;
+    /// A tracepoint of the socket told of it.
+    pub(crate) const TOLD: u16 = 1 << 5;
 }
 
 /// By thread. Plain: an evicted call would lose bytes silently. An entry stays until its thread ends, so that a call
@@ -58,9 +63,118 @@ static CALLS: HashMap<u64, Call> = HashMap::with_max_entries(16_384, 0);
 #[map]
 static BLOCKED: HashMap<u64, u8> = HashMap::with_max_entries(65_536, 0);
 
-/// One element, see [`recover`].
+/// See [`control`].
 #[map]
-static CONTROL: Array<u32> = Array::with_max_entries(1, 0);
+static CONTROL: Array<u32> = Array::with_max_entries(control::COUNT, 0);
+
+/// Bit of [`Call::kind`]: only the time of the entry is known, the rest is told by the socket's tracepoint. The entry
+/// is not taken away at the exit.
+const TIMED: u8 = 1 << 7;
+
+/// Remembers when a call was entered, with its first two arguments.
+#[inline(always)]
+pub(crate) fn enter_timed(
+    thread: Thread,
+    kind: u8,
+    time: u64,
+    arguments: [u64; 2],
+) -> Result<(), ProbeError> {
+    let [descriptor, pointer] = arguments;
+    if CALLS.get_ptr_mut(thread.key()).is_none() {
+        insert_timed(thread, 0, kind | TIMED, time)?;
+    }
+    if let Some(slot) = CALLS.get_ptr_mut(thread.key()) {
+        // SAFETY: only this thread uses its slot.
+        let slot = unsafe { &mut *slot };
+        drop_stale(slot, thread);
+        slot.kind = kind | TIMED;
+        slot.enter = time;
+        slot.sk = descriptor;
+        slot.pointer = pointer;
+    }
+    Ok(())
+}
+
+/// When the thread entered the call of this kind and these arguments that it is in; `None` if that was not seen.
+#[inline(always)]
+pub(crate) fn entered(thread: Thread, kind: u8, descriptor: u64, pointer: u64) -> Option<u64> {
+    let slot = CALLS.get_ptr_mut(thread.key())?;
+    // SAFETY: only this thread uses its slot.
+    let slot = unsafe { &*slot };
+    (slot.kind == kind | TIMED && slot.sk == descriptor && slot.pointer == pointer).then_some(slot.enter)
+}
+
+/// A socket begins to send for the thread, or goes on. What the exit of a call is hooked for has its entry already.
+#[inline(always)]
+pub(crate) fn begins(thread: Thread, sk: u64) -> Result<(), ProbeError> {
+    let slot = CALLS.get_ptr_mut(thread.key());
+    if let Some(slot) = slot {
+        // SAFETY: only this thread uses its slot.
+        let slot = unsafe { &mut *slot };
+        if slot.kind != call::NONE && (slot.kind & TIMED == 0 || slot.sk == sk) {
+            return Ok(());
+        }
+        slot.sk = sk;
+        slot.kind = TIMED;
+        // SAFETY: the helper only reads the clock.
+        slot.enter = unsafe { bpf_ktime_get_ns() };
+        return Ok(());
+    }
+    // SAFETY: as above.
+    insert_timed(thread, sk, TIMED, unsafe { bpf_ktime_get_ns() })
+}
+
+/// Takes the time at which the socket began to send for the thread; `None` if that was not seen.
+#[inline(always)]
+pub(crate) fn began(thread: Thread, sk: u64) -> Option<u64> {
+    let slot = CALLS.get_ptr_mut(thread.key())?;
+    // SAFETY: only this thread uses its slot.
+    let slot = unsafe { &mut *slot };
+    if slot.kind != TIMED {
+        return None;
+    }
+    slot.kind = call::NONE;
+    (slot.sk == sk).then_some(slot.enter)
+}
+
+#[inline(always)]
+fn insert_timed(thread: Thread, sk: u64, kind: u8, enter: u64) -> Result<(), ProbeError> {
+    if insert_call(thread.key(), sk, u64::from(kind), enter) == 0 {
+        Err(ProbeError::InflightFull)
+    } else {
+        Ok(())
+    }
+}
+
+/// A global function: rare, and an entry is a large part of the stack that 5.10 allows. Whether it was stored.
+#[unsafe(no_mangle)]
+#[inline(never)]
+#[expect(clippy::needless_borrows_for_generic_args, reason = "by value it would lie on the stack twice")]
+extern "C" fn insert_call(thread: u64, sk: u64, kind: u64, enter: u64) -> u64 {
+    let mut call = MaybeUninit::<Call>::uninit();
+    // Word by word: of an assignment the compiler makes a call to memset, which is one function too deep.
+    let mut word = 0;
+    while word < size_of::<Call>() / 8 {
+        // SAFETY: inside; a call is whole aligned words, see above.
+        unsafe { call.as_mut_ptr().cast::<u64>().add(word).write_volatile(0) };
+        word += 1;
+    }
+    // SAFETY: zeroes are a call.
+    let call = unsafe { call.assume_init_mut() };
+    call.sk = sk;
+    call.enter = enter;
+    call.kind = kind as u8;
+    u64::from(CALLS.insert(thread, &*call, 0).is_ok())
+}
+
+/// Whether the thread is in a call of this kind on this socket whose exit is hooked.
+#[inline(always)]
+pub(crate) fn awaits_exit(thread: Thread, kind: u8, sk: u64) -> bool {
+    let Some(slot) = CALLS.get_ptr_mut(thread.key()) else { return false };
+    // SAFETY: only this thread uses its slot.
+    let slot = unsafe { &*slot };
+    slot.kind == kind && slot.sk == sk
+}
 
 /// Remembers a call.
 #[inline(always)]
@@ -68,7 +182,7 @@ pub(crate) fn enter(thread: Thread, call: &Call) -> Result<(), ProbeError> {
     if let Some(slot) = CALLS.get_ptr_mut(thread.key()) {
         // SAFETY: only this thread uses its slot.
         let slot = unsafe { &mut *slot };
-        drop_stale(slot);
+        drop_stale(slot, thread);
         *slot = *call;
         return Ok(());
     }
@@ -80,19 +194,19 @@ pub(crate) fn enter(thread: Thread, call: &Call) -> Result<(), ProbeError> {
 pub(crate) fn enter_nothing(thread: Thread) {
     if let Some(slot) = CALLS.get_ptr_mut(thread.key()) {
         // SAFETY: only this thread uses its slot.
-        drop_stale(unsafe { &mut *slot });
+        drop_stale(unsafe { &mut *slot }, thread);
     }
 }
 
 /// A call whose exit was not seen: the kernel leaves out tracepoint programs on a processor where a task was taken off
-/// inside a map operation.
+/// inside a map operation. What it moved is not known: where nothing else tells, no position is from there on.
 #[inline(always)]
-fn drop_stale(slot: &mut Call) {
-    if slot.kind != call::NONE {
-        connections::unmark(slot);
+fn drop_stale(slot: &mut Call, thread: Thread) {
+    if slot.kind != call::NONE && slot.kind & TIMED == 0 {
+        connections::give_up(slot, thread);
         counters::add(counter::INFLIGHT_STALE, 1);
-        slot.kind = call::NONE;
     }
+    slot.kind = call::NONE;
 }
 
 /// Takes the remembered call of this kind. Whether there is one.
@@ -102,7 +216,7 @@ pub(crate) fn exit(thread: Thread, kind: u8, call: &mut Call) -> bool {
     // SAFETY: only this thread uses its slot.
     let slot = unsafe { &mut *slot };
     if slot.kind != kind {
-        drop_stale(slot);
+        drop_stale(slot, thread);
         return false;
     }
     // Word by word: of an assignment the compiler makes a call to memmove, which goes byte by byte.
@@ -117,6 +231,29 @@ pub(crate) fn exit(thread: Thread, kind: u8, call: &mut Call) -> bool {
     true
 }
 
+/// A connection is announced whose positions are counted. Whether it is the first.
+#[inline(always)]
+pub(crate) fn note_counted() -> bool {
+    let Some(state) = CONTROL.get_ptr_mut(control::COUNTED) else { return false };
+    // SAFETY: an aligned number in a map, which user space reads and writes, hence volatile.
+    unsafe {
+        let first = state.read_volatile() == counted::NONE;
+        if first {
+            state.write_volatile(counted::ANNOUNCED);
+        }
+        first
+    }
+}
+
+/// Whether connections are not to be followed whose positions are counted.
+#[inline(always)]
+pub(crate) fn refuses_counted() -> bool {
+    // SAFETY: as above.
+    CONTROL
+        .get(control::COUNTED)
+        .is_some_and(|state| unsafe { core::ptr::read_volatile(state) } == counted::REFUSED)
+}
+
 /// A thread ended.
 #[inline(always)]
 pub(crate) fn forget(thread: Thread) {
@@ -127,7 +264,7 @@ pub(crate) fn forget(thread: Thread) {
 /// Whether an exit without a seen entry is to be followed.
 #[inline(always)]
 pub(crate) fn recovers(thread: Thread) -> bool {
-    let Some(control) = CONTROL.get(0) else { return false };
+    let Some(control) = CONTROL.get(control::RECOVER) else { return false };
     // SAFETY: an aligned number in a map; user space changes it, hence volatile.
     match unsafe { core::ptr::read_volatile(control) } {
         recover::NONE => false,

@@ -17,7 +17,7 @@ use crate::{
     connections, counters,
     error::ProbeError,
     filter::Thread,
-    memory,
+    inflight, memory,
     settings::{offset, setting},
     socket::{AF_INET, AF_UNIX},
     verifier::at_most,
@@ -141,7 +141,9 @@ extern "C" fn announcement(sk: u64, protocol: u64, thread: u64) -> u64 {
     if result.is_err() {
         counters::add(counter::KERNEL_UNREADABLE, 1);
     }
-    entry.submit(wake());
+    let hurry =
+        setting!(socket_events) != 0 && connection.flags & flag::SEQUENCED == 0 && inflight::note_counted();
+    entry.submit(if hurry { u64::from(BPF_RB_FORCE_WAKEUP) } else { wake() });
     1
 }
 

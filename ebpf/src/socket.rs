@@ -7,7 +7,7 @@ use abi::Connection;
 use aya_ebpf::helpers::{bpf_get_current_task, generated::bpf_get_current_task_btf};
 
 use crate::{
-    connections,
+    connections, copy,
     error::ProbeError,
     memory,
     settings::{offset, setting},
@@ -92,6 +92,12 @@ pub(crate) fn of_file(file: u64) -> Result<Option<Found>, ProbeError> {
     if sk == 0 {
         return Ok(None);
     }
+    of_sock(sk, number)
+}
+
+/// The stream socket with this `struct sock` and inode; `None` if it is something else.
+#[inline(always)]
+pub(crate) fn of_sock(sk: u64, number: u64) -> Result<Option<Found>, ProbeError> {
     if let Some(connection) = connections::find(sk, number) {
         // SAFETY: see `connections::find`.
         let (family, protocol) = unsafe { ((*connection).family, (*connection).protocol) };
@@ -125,6 +131,64 @@ pub(crate) fn inode_of(sk: u64) -> Result<u64, ProbeError> {
         return Ok(0);
     }
     memory::kernel(socket.wrapping_add(offset!(socket_to_inode) as u64), offset!(inode_number))
+}
+
+/// Address and sockfs inode of a socket that a program was told as an argument. The inode is 0 if it has no file: it is
+/// the kernel's own, or was orphaned.
+#[inline(always)]
+pub(crate) fn of_argument(pointer: *const u8) -> Result<(u64, u64), ProbeError> {
+    let (socket, file) = (offset!(sock_socket), offset!(socket_file));
+    let (inode, number) = (offset!(file_inode), offset!(inode_number));
+    // SAFETY: as in `table`: the verifier knows what an argument points to.
+    let number = unsafe {
+        let socket = pointer.add(socket).cast::<*const u8>().read_volatile();
+        let file = socket.add(file).cast::<*const u8>().read_volatile();
+        let inode = file.add(inode).cast::<*const u8>().read_volatile();
+        inode.add(number).cast::<u64>().read_volatile()
+    };
+    Ok((copy::number(pointer)?, number))
+}
+
+/// The file that a `struct sock` belongs to; 0 if it is the kernel's own, or was orphaned.
+#[inline(always)]
+pub(crate) fn file_of(sk: u64) -> Result<u64, ProbeError> {
+    let socket: u64 = memory::kernel(sk, offset!(sock_socket))?;
+    if socket == 0 {
+        return Ok(0);
+    }
+    memory::kernel(socket, offset!(socket_file))
+}
+
+/// Who has a socket.
+#[derive(Clone, Copy)]
+pub(crate) struct Users {
+    /// References to its file beyond one.
+    pub(crate) more: u64,
+    /// The current thread shares its descriptors.
+    pub(crate) shared: bool,
+    /// Threads of the current process.
+    pub(crate) threads: u32,
+}
+
+/// Who has the socket, besides the current thread.
+#[inline(always)]
+pub(crate) fn users(sk: u64) -> Result<Users, ProbeError> {
+    let file = file_of(sk)?;
+    if file == 0 {
+        return Err(ProbeError::Kernel);
+    }
+    let references: u64 = memory::kernel(file, offset!(file_count))?;
+    // SAFETY: the helper only returns the address of the current task.
+    let task = unsafe { bpf_get_current_task() };
+    let files: u64 = memory::kernel(task, offset!(task_files))?;
+    let sharing: u32 = memory::kernel(files, offset!(files_count))?;
+    let signal: u64 = memory::kernel(task, offset!(task_signal))?;
+    let threads: u32 = memory::kernel(signal, offset!(signal_threads))?;
+    Ok(Users {
+        more: references.wrapping_sub(offset!(file_count_single) as u64),
+        shared: sharing > 1,
+        threads,
+    })
 }
 
 impl Socket {

@@ -24,6 +24,28 @@ pub(crate) fn copied(sk: u64) -> Result<u32, ProbeError> {
     memory::kernel(sk, offset!(tcp_copied_sequence))
 }
 
+/// Bytes that went to the network, those that went with a SYN included (`tcp_sock.bytes_sent`).
+#[inline(always)]
+pub(crate) fn sent(sk: u64) -> Result<u64, ProbeError> {
+    memory::kernel(sk, offset!(tcp_bytes_sent))
+}
+
+/// Whether the program that is to read the byte at `next` as the next one read up to the peer's FIN, which counts in
+/// `copied_seq`. `tcp_fin` sets the flag SOCK_DONE; a reset or the program's own shutdown do not.
+#[inline(always)]
+pub(crate) fn is_behind_fin(sk: u64, next: u32) -> Result<bool, ProbeError> {
+    const SOCK_DONE: u64 = 1 << 1;
+    let flags: u64 = memory::kernel(sk, offset!(sock_flags))?;
+    Ok(flags & SOCK_DONE != 0 && memory::kernel::<u32>(sk, offset!(tcp_next_received))? == next)
+}
+
+/// Whether another protocol sits above TCP (`icsk_ulp_ops`), TLS in the kernel above all: calls then do not move the bytes
+/// that TCP counts.
+#[inline(always)]
+pub(crate) fn is_below(sk: u64) -> Result<bool, ProbeError> {
+    Ok(memory::kernel::<u64>(sk, offset!(connection_upper))? != 0)
+}
+
 /// `sk_state`.
 #[inline(always)]
 pub(crate) fn state(sk: u64) -> Result<u8, ProbeError> {

@@ -45,6 +45,7 @@ mod run;
 mod sampling;
 mod secrets;
 mod smoke;
+mod threads;
 mod web;
 
 /// curl with a service name, its answer checked.

@@ -10,7 +10,7 @@ use super::{
     sampler::{SamplerArgument, SamplerName},
     selector::{Entry, Selector},
     size::{Bytes, Count, Ring},
-    value::{Attributes, InstrumentedWord, List, Name, Parsed, Switch},
+    value::{Attributes, FlavourWord, InstrumentedWord, List, Name, Parsed, Switch},
 };
 use crate::export::Destination;
 
@@ -47,6 +47,7 @@ pub(super) struct HeadersFile {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CaptureFile {
+    pub(super) flavour: Option<Parsed<FlavourWord>>,
     pub(super) copy_limit: Option<Parsed<Bytes<1024, { abi::limit::COPY_LIMIT_MAX }>>>,
     pub(super) connections: Option<Parsed<Count<64, 4_194_304>>>,
     pub(super) calls: Option<Parsed<Count<64, 4_194_304>>>,
@@ -97,6 +98,7 @@ impl HeadersFile {
 impl CaptureFile {
     fn over(self, below: Self) -> Self {
         Self {
+            flavour: self.flavour.or(below.flavour),
             copy_limit: self.copy_limit.or(below.copy_limit),
             connections: self.connections.or(below.connections),
             calls: self.calls.or(below.calls),

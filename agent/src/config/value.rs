@@ -49,6 +49,18 @@ impl FromStr for Switch {
     }
 }
 
+/// A value of `capture.flavour`: whether system calls are hooked whatever else the kernel offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FlavourWord(pub(super) bool);
+
+impl FromStr for FlavourWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        choice(text, &[("auto", Self(false)), ("syscall", Self(true))])
+    }
+}
+
 /// A value of `instrumented`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct InstrumentedWord(pub(super) Instrumented);

@@ -15,11 +15,6 @@ pub(super) fn checks(root: &Root, ring: u32) -> Vec<Check> {
     checks.extend(locked_memory(root, ring));
     checks.extend(compiler(root));
     checks.extend(paranoia(root));
-    checks.push(Check::ok(
-        "flavour",
-        "`syscall` is chosen: tracepoints at the socket system calls, which every supported kernel has, locked \
-         down or not",
-    ));
     checks.push(Check::note(
         "fentry",
         "the flavour `fentry`, which would also see io_uring, is not part of this version",

@@ -10,6 +10,36 @@ pub(super) const STACK_SIZE: u32 = 16 * 1024;
 #[cfg(target_arch = "aarch64")]
 pub(super) const STACK_SIZE: u32 = 16 * 1024;
 
+/// Where a task says that it is inside a 32-bit call, and the bit that says so: TS_COMPAT
+/// (arch/x86/include/asm/thread_info.h).
+#[cfg(target_arch = "x86_64")]
+pub(super) const STATUS: &str = "thread_info.status";
+#[cfg(target_arch = "x86_64")]
+pub(super) const STATUS_COMPAT: u32 = 2;
+/// The same: TIF_32BIT (arch/arm64/include/asm/thread_info.h).
+#[cfg(target_arch = "aarch64")]
+pub(super) const STATUS: &str = "thread_info.flags";
+#[cfg(target_arch = "aarch64")]
+pub(super) const STATUS_COMPAT: u32 = 1 << 22;
+
+/// The member of `struct pt_regs` that keeps the system call's number.
+#[cfg(target_arch = "x86_64")]
+pub(super) const REGISTER_NUMBER: &str = "orig_ax";
+#[cfg(target_arch = "aarch64")]
+pub(super) const REGISTER_NUMBER: &str = "syscallno";
+
+/// The member of `struct pt_regs` where the result will be. On x86-64 it is -ENOSYS for as long as the call's own code runs
+/// (arch/x86/entry/entry_64.S).
+#[cfg(target_arch = "x86_64")]
+pub(super) const REGISTER_RESULT: &str = "ax";
+#[cfg(target_arch = "aarch64")]
+pub(super) const REGISTER_RESULT: &str = "regs";
+
+/// Whether a program at a socket's tracepoint can tell that its thread is inside the call that the registers name, and not
+/// in work that is done at its end; and whether the order of stores and atomic sums of the kernel side is seen alike
+/// everywhere.
+pub(super) const SOCKETS_TELL: bool = cfg!(target_arch = "x86_64");
+
 /// Offsets of the system call arguments in `struct pt_regs`, in order.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn registers(btf: &Btf<'_>) -> Result<[u32; 6], BtfError> {
@@ -30,7 +60,7 @@ pub(super) fn registers(btf: &Btf<'_>) -> Result<[u32; 6], BtfError> {
 pub(super) struct Call {
     /// Its name in the tracepoints `sys_enter_*` and `sys_exit_*`.
     pub(super) name: &'static str,
-    kind: u8,
+    pub(super) kind: u8,
     number: libc::c_long,
 }
 

@@ -13,6 +13,7 @@ const KIND_TYPEDEF: u32 = 8;
 const KIND_VOLATILE: u32 = 9;
 const KIND_CONST: u32 = 10;
 const KIND_RESTRICT: u32 = 11;
+const KIND_VARIABLE: u32 = 14;
 const KIND_TYPE_TAG: u32 = 18;
 /// Anonymous members nest a few levels; more is a loop in a broken file.
 const DEPTH_MAX: u32 = 32;
@@ -68,7 +69,7 @@ impl<'a> Btf<'a> {
             // Bytes that follow the 12 of `struct btf_type`, by kind.
             at += 12
                 + match kind {
-                    1 | 14 | 17 => 4,
+                    1 | KIND_VARIABLE | 17 => 4,
                     KIND_ARRAY => 12,
                     KIND_STRUCT | KIND_UNION | 15 | 19 => members * 12,
                     6 | 13 => members * 8,
@@ -100,6 +101,32 @@ impl<'a> Btf<'a> {
     pub fn size(&self, structure: &str) -> Result<u32, BtfError> {
         let start = self.start(self.structure(structure)?)?;
         word(self.types, start + 8)
+    }
+
+    /// Whether there is a structure of this name.
+    pub fn has_structure(&self, name: &str) -> bool {
+        self.structures.contains_key(name.as_bytes())
+    }
+
+    /// Whether there is a tracepoint of this name, with its prototype: programs can be attached to it raw.
+    pub fn has_tracepoint(&self, name: &str) -> bool {
+        self.has(KIND_TYPEDEF, &format!("btf_trace_{name}"))
+    }
+
+    /// Whether there is a per-CPU variable of this name; of other variables the kernel does not tell.
+    pub fn has_variable(&self, name: &str) -> bool {
+        self.has(KIND_VARIABLE, name)
+    }
+
+    fn has(&self, kind: u32, name: &str) -> bool {
+        self.starts.iter().skip(1).any(|start| {
+            let at = *start as usize;
+            let of_kind = word(self.types, at + 4).is_ok_and(|info| (info >> 24) & 0x1f == kind);
+            of_kind
+                && word(self.types, at)
+                    .and_then(|offset| self.string(offset))
+                    .is_ok_and(|found| found == name.as_bytes())
+        })
     }
 
     fn structure(&self, name: &str) -> Result<u32, BtfError> {
@@ -199,6 +226,8 @@ mod tests {
         assert_eq!(btf.offset("a", "y").unwrap(), 4);
         assert_eq!(btf.offset("a", "z").unwrap(), 4);
         assert_eq!(btf.size("a").unwrap(), 8);
+        assert!(btf.has_structure("a") && !btf.has_structure("b"));
+        assert!(!btf.has_tracepoint("a") && !btf.has_variable("a"));
         assert!(matches!(btf.offset("a", "q"), Err(BtfError::Member { .. })));
         assert!(matches!(btf.offset("b", "q"), Err(BtfError::Structure(_))));
     }

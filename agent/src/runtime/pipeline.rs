@@ -87,6 +87,8 @@ impl Pipeline {
 
     /// Time passed.
     pub(super) fn tick(&mut self, now: Time) {
+        let result = self.probes.adapt();
+        self.failures.note("hooking what connections need whose positions are counted", result);
         self.write(|recording| recording.tick(now));
         self.engine.handle_timeout(now);
         self.write_content();

@@ -86,9 +86,10 @@ pub struct Half {
     pub skip_until: u64,
     /// TCP sequence number of position 0; never changes once known.
     pub sequence: u32,
-    /// Entries into calls on this direction; tells whether calls overlapped where nothing else does.
+    /// Entries into calls on this direction; tells whether calls overlapped where nothing else does. Where calls on TCP
+    /// are seen at their end alone: the bytes that they moved, added up from `sequence`.
     pub entries: u32,
-    /// Calls on this direction between entry and exit.
+    /// Calls on this direction between entry and exit. There: the last sum that was equal to the socket's own counter.
     pub active: u32,
     /// Where judging stands while the verdict is open; opaque.
     pub judged: u32,

@@ -26,6 +26,17 @@ pub mod call {
     pub const ACCEPT: u8 = 14;
     pub const SHUTDOWN: u8 = 15;
     pub const CLOSE: u8 = 16;
+
+    /// Whether a call of this kind passes a socket's tracepoint once for each buffer that its arguments name. The others
+    /// move several messages, or pass by it.
+    pub const fn is_evented(kind: u8) -> bool {
+        !matches!(kind, RECVMMSG | SENDMMSG | SPLICE)
+    }
+
+    /// Whether a call of this kind receives.
+    pub const fn receives(kind: u8) -> bool {
+        matches!(kind, READ | READV | RECVFROM | RECVMSG | RECVMMSG)
+    }
 }
 
 /// Byte offsets in the running kernel's structures, from its BTF. Each name is `structure_member`.
@@ -98,6 +109,20 @@ pub struct Offsets {
     pub upid_namespace: u32,
     pub pid_namespace_inode: u32,
     pub binprm_filename: u32,
+    pub socket_file: u32,
+    pub signal_threads: u32,
+    pub files_count: u32,
+    pub sock_flags: u32,
+    /// What sits above TCP, as TLS in the kernel does.
+    pub connection_upper: u32,
+    pub task_flags: u32,
+    /// Where a task says that it is inside a 32-bit call, and the bit that says so.
+    pub task_status: u32,
+    pub status_compat: u32,
+    /// The system call's number in `pt_regs`.
+    pub registers_number: u32,
+    /// Where its result will be.
+    pub registers_result: u32,
     /// Offsets of the first six system call arguments in `pt_regs`.
     pub registers: [u32; 6],
     /// Size of `pt_regs`.
@@ -123,6 +148,10 @@ pub struct Settings {
     pub task_pointers: u32,
     /// 1: the helper `bpf_task_pt_regs` may be used (5.15).
     pub registers_helper: u32,
+    /// 1: the socket tracepoints `sock_send_length` and `sock_recv_length` tell what moved; see `hook/moved.rs`.
+    pub socket_events: u32,
+    /// 1: with them, the tracepoint `tcp_sendmsg_locked` tells when a TCP socket begins to send.
+    pub send_events: u32,
     /// Bytes in the ring above which a submit wakes the reader.
     pub wake_mark: u32,
     /// Data records between two looks at the ring, less one: a mask.
@@ -131,7 +160,27 @@ pub struct Settings {
     pub calls: [u8; limit::SYSCALLS_MAX],
 }
 
-/// Values of the one element of the map `CONTROL`: which exits without a seen entry are followed.
+/// Elements of the map `CONTROL`.
+pub mod control {
+    /// One of [`super::recover`].
+    pub const RECOVER: u32 = 0;
+    /// One of [`super::counted`].
+    pub const COUNTED: u32 = 1;
+    /// Number of elements.
+    pub const COUNT: u32 = 2;
+}
+
+/// Values of [`control::COUNTED`]: connections whose positions are counted, not read from the socket.
+pub mod counted {
+    /// None was announced.
+    pub const NONE: u32 = 0;
+    /// One was: user space then hooks what such connections need.
+    pub const ANNOUNCED: u32 = 1;
+    /// User space could not: they are not followed.
+    pub const REFUSED: u32 = 2;
+}
+
+/// Values of [`control::RECOVER`]: which exits without a seen entry are followed.
 pub mod recover {
     /// None: every thread's entries are seen.
     pub const NONE: u32 = 0;

@@ -13,7 +13,7 @@ use crate::{
     error::ProbeError,
     filter::{self, Thread},
     memory, output,
-    settings::offset,
+    settings::{offset, setting},
     socket::{self, AF_UNIX},
     tcp,
 };
@@ -94,6 +94,7 @@ fn try_state(ctx: &RawTracePointContext) -> Result<(), ProbeError> {
     // SAFETY: see `connections::find`.
     let connection = unsafe { &mut *connection };
     match raw_argument(ctx, 2) as u8 {
+        tcp::ESTABLISHED if setting!(socket_events) != 0 => connections::base_established(connection, sk)?,
         // Our FIN: by close both directions are shut down, by shutdown only the sent one.
         tcp::FIN_WAIT1 | tcp::LAST_ACK => {
             let thread = Thread::current();

@@ -68,8 +68,13 @@ fn try_accept(ctx: &TracePointContext) -> Result<(), ProbeError> {
 /// Announces a connection of the agent's own: what happens at its other end is not to be traced.
 #[inline(always)]
 pub(super) fn own(descriptor: u64, thread: Thread) -> Result<(), ProbeError> {
-    let Some((socket, connection)) = socket::of_descriptor(descriptor)? else { return Ok(()) };
-    let Some(connection) = connection else { return Ok(()) };
+    own_socket(socket::of_descriptor(descriptor)?, thread)
+}
+
+/// The same, of a socket that was found.
+#[inline(always)]
+pub(super) fn own_socket(found: Option<socket::Found>, thread: Thread) -> Result<(), ProbeError> {
+    let Some((socket, Some(connection))) = found else { return Ok(()) };
     // SAFETY: see `connections::find`.
     let connection = unsafe { &mut *connection };
     if connection.role != role::CONNECTED || connection.flags & flag::ANNOUNCED != 0 {

@@ -14,10 +14,10 @@ use crate::{
     socket::{self, Socket},
 };
 
-const MSG_OOB: u64 = 0x1;
-const MSG_PEEK: u64 = 0x2;
-const MSG_TRUNC: u64 = 0x20;
-const MSG_ERRQUEUE: u64 = 0x2000;
+pub(super) const MSG_OOB: u64 = 0x1;
+pub(super) const MSG_PEEK: u64 = 0x2;
+pub(super) const MSG_TRUNC: u64 = 0x20;
+pub(super) const MSG_ERRQUEUE: u64 = 0x2000;
 /// Messages of one sendmmsg or recvmmsg that are followed; on stream sockets one is usual.
 const MESSAGES: i64 = 8;
 /// Size of `struct mmsghdr` and offset of its length (include/linux/socket.h).
@@ -58,6 +58,17 @@ fn try_enter(ctx: &TracePointContext) -> Result<(), ProbeError> {
     };
     // SAFETY: the helper only reads the clock.
     call.enter = unsafe { bpf_ktime_get_ns() };
+    if setting!(socket_events) != 0 && call::is_evented(kind) && socket.sequenced() {
+        // The socket's tracepoint tells of its end.
+        return if setting!(send_events) != 0 {
+            inflight::enter_nothing(thread);
+            Ok(())
+        } else if call.direction == direction::SENT {
+            inflight::enter_timed(thread, kind, call.enter, [arguments[0], arguments[1]])
+        } else {
+            Ok(())
+        };
+    }
     if call.flags & flag::MOVES_NOTHING != 0 || !connections::mark(&socket, connection, &mut call)? {
         inflight::enter_nothing(thread);
         return Ok(());
@@ -80,10 +91,7 @@ fn describe(kind: u8, arguments: &[u64; 4]) -> Result<Option<Described>, ProbeEr
     if kind == call::NONE {
         return Ok(None);
     }
-    let mut way = match kind {
-        call::READ | call::READV | call::RECVFROM | call::RECVMSG | call::RECVMMSG => direction::RECEIVED,
-        _ => direction::SENT,
-    };
+    let mut way = if call::receives(kind) { direction::RECEIVED } else { direction::SENT };
     let mut found = socket::of_descriptor(if kind == call::SPLICE { third } else { first })?;
     if kind == call::SPLICE && found.is_none() {
         found = socket::of_descriptor(first)?;
@@ -137,6 +145,9 @@ fn try_exit(ctx: &TracePointContext) -> Result<(), ProbeError> {
     let walk = unsafe { &mut *copy::walk()? };
     let number = number(ctx);
     if !inflight::exit(thread, call_kind(number), &mut walk.call) {
+        if setting!(socket_events) != 0 && call::is_evented(call_kind(number)) {
+            return Ok(());
+        }
         if !inflight::recovers(thread) || returned <= 0 || !filter::admits(thread) {
             return Ok(());
         }
@@ -211,11 +222,17 @@ fn try_recover(number: u64) -> Result<bool, ProbeError> {
     Ok(true)
 }
 
+/// Whether a call says that it did nothing so far.
+#[inline(always)]
+pub(super) fn is_to_be_repeated(returned: i64) -> bool {
+    let restart = (ERESTART_LAST..=ERESTARTSYS).contains(&returned);
+    returned == EAGAIN || returned == EINTR || restart
+}
+
 /// A call that moved nothing: the end of the stream, an error, or a restart.
 #[inline(always)]
-fn nothing_moved(call: &Call, thread: Thread, returned: i64) {
-    let restart = (ERESTART_LAST..=ERESTARTSYS).contains(&returned);
-    if returned == EAGAIN || returned == EINTR || restart {
+pub(super) fn nothing_moved(call: &Call, thread: Thread, returned: i64) {
+    if is_to_be_repeated(returned) {
         return;
     }
     // A read of nothing into nothing is no end.

@@ -45,6 +45,7 @@ const CASES: &[(&str, &str)] = &[
     ("redact_query", "[token]"),
     ("command_arguments", "true"),
     ("capture", "{ ring: 64KiB }"),
+    ("capture.flavour", "syscall"),
     ("capture.copy_limit", "64KiB"),
     ("capture.connections", "64"),
     ("capture.calls", "64"),
