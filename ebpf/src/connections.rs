@@ -58,17 +58,18 @@ pub(crate) fn open(socket: &Socket, role: u8) -> Result<*mut Connection, ProbeEr
     if socket.sequenced() {
         flags |= flag::SEQUENCED;
     }
-    store(socket, role, flags)
+    store(socket, role, flags).map(|(connection, _)| connection)
 }
 
 /// Stores a connection that is older than the agent, or whose opening passed unseen. A global function: rare, and
-/// many ways lead out of it. Whether it was stored.
+/// many ways lead out of it. [`STORED`], [`KNOWN`] if another call was faster, or 0.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn adopt(sk: u64, inode: u64, family: u64, protocol: u64) -> u64 {
     let socket = Socket { sk, inode, family: family as u16, protocol: protocol as u16 };
     match try_adopt(&socket) {
-        Ok(()) => 1,
+        Ok(true) => STORED,
+        Ok(false) => KNOWN,
         Err(error) => {
             counters::add(error.counter(), 1);
             0
@@ -77,11 +78,14 @@ extern "C" fn adopt(sk: u64, inode: u64, family: u64, protocol: u64) -> u64 {
 }
 
 #[inline(always)]
-fn try_adopt(socket: &Socket) -> Result<(), ProbeError> {
+fn try_adopt(socket: &Socket) -> Result<bool, ProbeError> {
     if !socket.sequenced() {
-        return store(socket, role::UNKNOWN, 0).map(|_| ());
+        return store(socket, role::UNKNOWN, 0).map(|(_, fresh)| fresh);
     }
-    let connection = store(socket, role::UNKNOWN, flag::SEQUENCED)?;
+    let (connection, fresh) = store(socket, role::UNKNOWN, flag::SEQUENCED)?;
+    if !fresh {
+        return Ok(false);
+    }
     if let Some(ends) = tcp::ends(socket.sk)? {
         // SAFETY: see `find`; nobody else knows the entry's bases yet.
         let connection = unsafe { &mut *connection };
@@ -95,7 +99,7 @@ fn try_adopt(socket: &Socket) -> Result<(), ProbeError> {
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// One element: whether a Unix socket was ever stored. Lets the many closes of files pass at little cost.
@@ -110,13 +114,20 @@ pub(crate) fn any_unix() -> bool {
 }
 
 #[inline(always)]
-fn store(socket: &Socket, role: u8, flags: u16) -> Result<*mut Connection, ProbeError> {
+fn store(socket: &Socket, role: u8, flags: u16) -> Result<(*mut Connection, bool), ProbeError> {
     let kind = u64::from(socket.family) | u64::from(socket.protocol) << 16;
-    if insert(socket.sk, socket.inode, kind, u64::from(role) | u64::from(flags) << 16) == 0 {
+    let stored = insert(socket.sk, socket.inode, kind, u64::from(role) | u64::from(flags) << 16);
+    if stored == 0 {
         return Err(ProbeError::ConnectionsFull);
     }
-    CONNECTIONS.get_ptr_mut(socket.sk).ok_or(ProbeError::ConnectionsFull)
+    let connection = CONNECTIONS.get_ptr_mut(socket.sk).ok_or(ProbeError::ConnectionsFull)?;
+    Ok((connection, stored == STORED))
 }
+
+/// Answers of [`adopt`] and [`insert`]; 0: there is no room.
+const STORED: u64 = 1;
+/// It was there already.
+const KNOWN: u64 = 2;
 
 /// An entry being made. In map memory: it is a quarter of the stack that 5.10 allows three functions in a row. One a
 /// processor: see `output::SCRATCH`.
@@ -124,7 +135,7 @@ fn store(socket: &Socket, role: u8, flags: u16) -> Result<*mut Connection, Probe
 static FRESH: PerCpuArray<Connection> = PerCpuArray::with_max_entries(1, 0);
 
 /// A global function: rare, and called from several places. `kind` is family and protocol, `state` role and flags, each
-/// with the second above 16 bits. Whether it was stored.
+/// with the second above 16 bits. [`STORED`], [`KNOWN`] if it was adopted before, or 0.
 #[unsafe(no_mangle)]
 #[inline(never)]
 #[expect(clippy::needless_borrows_for_generic_args, reason = "by value the entry would lie on the stack")]
@@ -135,6 +146,10 @@ extern "C" fn insert(sk: u64, inode: u64, kind: u64, state: u64) -> u64 {
     {
         // SAFETY: an aligned number in a map that only ever becomes 1.
         unsafe { seen.write_volatile(1) };
+    }
+    let adopted = state as u8 == role::UNKNOWN;
+    if adopted && find(sk, inode).is_some() {
+        return KNOWN;
     }
     // An entry that is there is of a socket that is gone, whose end was not seen: its memory is this one's now.
     if let Some(old) = find_sock(sk) {

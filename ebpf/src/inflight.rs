@@ -261,6 +261,15 @@ pub(crate) fn forget(thread: Thread) {
     CALLS.remove(thread.key()).ok();
 }
 
+/// Whether hooks are still being attached: sums of what moves could not be complete.
+#[inline(always)]
+pub(crate) fn attaching() -> bool {
+    // SAFETY: an aligned number in a map; user space changes it, hence volatile.
+    CONTROL
+        .get(control::RECOVER)
+        .is_some_and(|state| unsafe { core::ptr::read_volatile(state) } == recover::ALL)
+}
+
 /// Whether an exit without a seen entry is to be followed.
 #[inline(always)]
 pub(crate) fn recovers(thread: Thread) -> bool {

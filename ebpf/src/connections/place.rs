@@ -7,7 +7,7 @@ use abi::{
     settings::call,
 };
 
-use super::{add32, adopt, base, find, half};
+use super::{STORED, add32, adopt, base, find, half};
 use crate::{
     counters,
     error::ProbeError,
@@ -36,16 +36,14 @@ pub(crate) fn place(call: &Call, moved: u32) -> Result<Option<(*mut Connection, 
     let mut adopted = false;
     let pointer = match find(call.sk, call.inode) {
         Some(found) => found,
-        None if adopt(call.sk, call.inode, u64::from(call.family), u64::from(call.protocol)) == 0 => {
-            return Ok(None);
-        }
-        None => match find(call.sk, call.inode) {
-            Some(found) => {
-                adopted = true;
-                found
+        None => {
+            let answer = adopt(call.sk, call.inode, u64::from(call.family), u64::from(call.protocol));
+            adopted = answer == STORED;
+            match find(call.sk, call.inode) {
+                Some(found) if answer != 0 => found,
+                _ => return Ok(None),
             }
-            None => return Ok(None),
-        },
+        }
     };
     // SAFETY: see `find` and `mark`.
     let connection = unsafe { &mut *pointer };
@@ -139,14 +137,16 @@ fn place_accounted(
     adopted: bool,
 ) -> Result<Place, ProbeError> {
     let received = call.direction == direction::RECEIVED;
-    let counter = |sk| if received { tcp::copied(sk) } else { tcp::written(sk) };
     let based = if received { flag::BASED_RECEIVED } else { flag::BASED_SENT };
     let known = connection.flags & based != 0;
     if !known || adopted {
-        // The first call that is seen: its bytes are the last ones if nobody else is inside of one, who could have moved
-        // bytes behind them.
-        let before = counter(call.sk)?.wrapping_sub(moved);
-        let last = company(call)? != Company::Others && !tcp::is_below(call.sk)?;
+        // The first call that is seen: its bytes are the last ones if nobody else is inside of one, or came to its end
+        // meanwhile, who could have moved bytes behind them.
+        let sum = half(connection, call.direction).entries;
+        let before = counter(call.sk, call.direction)?.wrapping_sub(moved);
+        let last = company(call)? != Company::Others
+            && !tcp::is_below(call.sk)?
+            && half(connection, call.direction).entries == sum;
         if !known && last && connection.flags & flag::FROM_OPENING != 0 {
             base(connection, call.direction, before);
         } else if !known {
@@ -157,6 +157,9 @@ fn place_accounted(
         let half = half(connection, call.direction);
         account_from(half, before.wrapping_sub(half.sequence).wrapping_sub(if last { 0 } else { NEVER }));
     }
+    if adopted {
+        forsake(half(connection, direction::SENT - call.direction));
+    }
     let half = half(connection, call.direction);
     // In this order: the point that is compared with must be older than the call's own part of the sum.
     // SAFETY: aligned words in a map value, which other processors change.
@@ -164,12 +167,11 @@ fn place_accounted(
     add32(&raw mut half.entries, moved);
     // SAFETY: as above.
     let sum = unsafe { (&raw const half.entries).read_volatile() };
-    let next = counter(call.sk)?;
-    let mut end = next.wrapping_sub(half.sequence);
-    if received && end == sum.wrapping_add(1) && tcp::is_behind_fin(call.sk, next)? {
-        end = sum;
-    }
+    let mut end = tcp_counter(call.sk, received)?.wrapping_sub(half.sequence);
     let mut certain = false;
+    if end != sum && received && tcp::is_behind_fin(call.sk, end.wrapping_add(half.sequence))? {
+        end = end.wrapping_sub(1);
+    }
     if end == sum {
         certain = equal.wrapping_add(moved) == end;
         // SAFETY: as above.
@@ -179,9 +181,8 @@ fn place_accounted(
         // could still add some, the sum begins anew. The call's own bytes are the last ones only if nobody could come
         // between.
         let company = company(call)?;
-        if company != Company::Others {
-            let behind = (end.wrapping_sub(sum) as i32) > 0;
-            certain = company == Company::Nobody && behind && !tcp::is_below(call.sk)?;
+        if company != Company::Others && !tcp::is_below(call.sk)? {
+            certain = company == Company::Nobody && (end.wrapping_sub(sum) as i32) > 0;
             account_from(half, end);
         }
     }
@@ -203,7 +204,55 @@ fn place_accounted(
         // SAFETY: as above.
         unsafe { (&raw mut half.position).write_volatile(reached.wrapping_add(beyond as u64)) };
     }
+    heal(connection, call)?;
     Ok(Place { position, span, ambiguous: !certain })
+}
+
+/// The other direction's sum begins anew as well, where it was not equal to the counter and nobody is inside of a call: a
+/// thread that always waits in a read is so only when its call ends.
+#[inline(always)]
+fn heal(connection: &mut Connection, call: &Call) -> Result<(), ProbeError> {
+    let way = direction::SENT - call.direction;
+    let based = if way == direction::RECEIVED { flag::BASED_RECEIVED } else { flag::BASED_SENT };
+    let known = connection.flags & based != 0;
+    let half = half(connection, way);
+    // SAFETY: aligned words in a map value, which other processors change.
+    let equal =
+        unsafe { (&raw const half.entries).read_volatile() == (&raw const half.active).read_volatile() };
+    if equal || !known {
+        return Ok(());
+    }
+    // In this order: who is inside of a call later may have moved bytes that are counted here.
+    let end = counter(call.sk, way)?.wrapping_sub(half.sequence);
+    if company(call)? != Company::Others && !tcp::is_below(call.sk)? {
+        account_from(half, end);
+    }
+    Ok(())
+}
+
+/// The socket's own counter of a direction, the peer's FIN left out.
+#[inline(always)]
+fn counter(sk: u64, way: u8) -> Result<u32, ProbeError> {
+    let received = way == direction::RECEIVED;
+    let next = tcp_counter(sk, received)?;
+    Ok(if received && tcp::is_behind_fin(sk, next)? { next.wrapping_sub(1) } else { next })
+}
+
+#[inline(always)]
+fn tcp_counter(sk: u64, received: bool) -> Result<u32, ProbeError> {
+    if received { tcp::copied(sk) } else { tcp::written(sk) }
+}
+
+/// Nothing is known of the calls that moved the bytes so far, nor whether some are inside: the sum will not be equal to
+/// the counter until it begins anew.
+#[inline(always)]
+fn forsake(half: &mut Half) {
+    if half.position != 0 {
+        let behind = (half.position as u32).wrapping_sub(NEVER);
+        account_from(half, behind);
+        // Not equal: see `heal`.
+        add32(&raw mut half.active, u32::MAX);
+    }
 }
 
 /// Far enough behind that the sum will not be equal to the counter until it begins anew.

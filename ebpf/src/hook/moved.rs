@@ -127,7 +127,7 @@ fn try_moved(ctx: &BtfTracePointContext, way: u8) -> Result<(), ProbeError> {
             socket::Socket { sk, inode, family: connection.family, protocol: connection.protocol }
         }
         // Whoever moves the bytes of a known connection, they count; of the others only those of who is traced.
-        None if !admitted => return Ok(()),
+        None if !admitted || inflight::attaching() => return Ok(()),
         None => match socket::of_sock(sk, inode)? {
             Some((socket, _)) => socket,
             None => return Ok(()),
