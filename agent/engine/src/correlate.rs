@@ -24,6 +24,7 @@ mod methods;
 pub(crate) mod observer;
 mod ownership;
 mod release;
+mod telemetry;
 
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]

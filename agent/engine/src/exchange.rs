@@ -150,6 +150,8 @@ pub(crate) struct Exchange {
     pub(crate) ended: Time,
     /// It carries telemetry to a collector.
     pub(crate) telemetry: bool,
+    /// Server: it brought traces, which the process may pass on.
+    pub(crate) brings_traces: bool,
     pub(crate) excluded: bool,
     /// Its program was instrumented until it ended.
     pub(crate) instrumented: bool,
@@ -206,6 +208,7 @@ impl Exchange {
             ending: None,
             ended: 0,
             telemetry: false,
+            brings_traces: false,
             excluded: false,
             instrumented: false,
             fate: None,

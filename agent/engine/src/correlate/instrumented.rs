@@ -1,5 +1,7 @@
 //! Programs that make spans about themselves, known by the OTLP traces that they send.
 //!
+//! * What passes on traces of others (a proxy, a collector that answers when it has been answered) makes none: it sends
+//!   them while it serves a request that brought some.
 //! * Their exchanges make no spans ([`crate::policy::Instrumented::Skip`]) and still carry links: what they
 //!   caused hangs under what they hang under.
 //! * The program has a trace of its own for a request that came without a header, and its calls carry it. That
@@ -11,12 +13,12 @@
 
 use std::collections::VecDeque;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Correlator, header::Header};
 use crate::{
     event::Time,
-    exchange::{Claim, Exchange, Key, Made, Method, Owner},
+    exchange::{Claim, Exchange, Key, Made, Owner},
     limit,
     protocol::Side,
 };
@@ -26,6 +28,8 @@ pub(crate) struct Programs {
     known: FxHashSet<u32>,
     /// Those that nobody has been told about.
     new: VecDeque<u32>,
+    /// How many requests that brought traces a process serves; no more than there are open exchanges.
+    served: FxHashMap<u32, u32>,
 }
 
 impl Programs {
@@ -39,13 +43,51 @@ impl Programs {
             self.new.push_back(tgid);
         }
     }
+
+    /// A request that brought traces was read.
+    fn serves(&mut self, tgid: u32) {
+        let served = self.served.entry(tgid).or_default();
+        *served = served.saturating_add(1);
+    }
+
+    /// It is over.
+    fn served(&mut self, tgid: u32) {
+        if let Some(served) = self.served.get_mut(&tgid) {
+            *served = served.saturating_sub(1);
+            if *served == 0 {
+                self.served.remove(&tgid);
+            }
+        }
+    }
 }
 
 impl Correlator {
-    /// A process called this.
-    pub(super) fn calls(&mut self, tgid: u32, method: Method, target: Option<&[u8]>) {
-        if method == Method::Known("POST") && target.is_some_and(is_trace_export) {
-            self.programs.add(tgid);
+    /// A process sent traces with this call.
+    pub(super) fn sends_traces(&mut self, call: Key<Exchange>) {
+        let Some(exchange) = self.exchanges.get(call) else { return };
+        let owner = match exchange.owner {
+            Some(Owner::Exchange(owner)) => self.exchanges.get(owner),
+            Some(Owner::Gone(_)) | None => None,
+        };
+        if !owner.is_some_and(|owner| owner.brings_traces)
+            && !self.programs.served.contains_key(&exchange.tgid)
+        {
+            self.programs.add(exchange.tgid);
+        }
+    }
+
+    /// A process was sent traces with this request.
+    pub(super) fn gets_traces(&mut self, request: Key<Exchange>) {
+        if let Some(exchange) = self.exchanges.get_mut(request) {
+            exchange.brings_traces = true;
+            self.programs.serves(exchange.tgid);
+        }
+    }
+
+    /// An exchange ended, or was none.
+    pub(super) fn no_longer_serves(&mut self, key: Key<Exchange>) {
+        if let Some(exchange) = self.exchanges.get(key).filter(|exchange| exchange.brings_traces) {
+            self.programs.served(exchange.tgid);
         }
     }
 
@@ -134,10 +176,4 @@ impl Correlator {
             _ => {}
         }
     }
-}
-
-/// OTLP's default path, and the method of its gRPC service.
-fn is_trace_export(target: &[u8]) -> bool {
-    let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
-    path == b"/v1/traces" || path == b"/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Correlator, header};
+use super::{Correlator, header, telemetry::Asked};
 use crate::{
     Content, Order, TelemetryIngest,
     counter::Counter,
     event::{Call, Direction, Time},
-    exchange::{Claim, Exchange, Head, Key, Method, Rpc, Socket, kept::Kept},
+    exchange::{Claim, Exchange, Head, Key, Rpc, Socket, kept::Kept},
     limit,
     policy::opt_in::Item,
     protocol::{Ending, Field, Number, Observer, RequestHead, ResponseHead, Side, Trailers, Version},
@@ -229,9 +229,9 @@ impl Correlator {
         let (kept, refused) = Head::new(head, exchange.side, &exchange.policy, room);
         self.counters.add(Counter::ForwardedMalformed, refused.forwarded);
         self.counters.add(Counter::HeadersLeftOut, refused.headers);
-        let telemetry = is_telemetry(kept.method, head.target);
+        let asked = Asked::new(kept.method, head.target);
+        let telemetry = asked.is_some_and(Asked::is_telemetry);
         let excluded = telemetry && self.config.telemetry_ingest == TelemetryIngest::Exclude;
-        let method = kept.method;
         self.kept_text = self.kept_text.saturating_add(kept.size());
         exchange.head = Some(kept);
         exchange.telemetry = telemetry;
@@ -252,6 +252,9 @@ impl Correlator {
                 if let Some(context) = context {
                     self.carriers.entry((tgid, context)).or_default().push(key);
                 }
+                if asked.is_some_and(Asked::may_pass_traces_on) {
+                    self.gets_traces(key);
+                }
             }
             Side::Client => {
                 let claim = context.map(|context| self.claim(tgid, &context, start));
@@ -262,7 +265,9 @@ impl Correlator {
                     self.depend(key, server);
                 }
                 self.made(key);
-                self.calls(tgid, method, head.target);
+                if asked.is_some_and(Asked::exports_traces) {
+                    self.sends_traces(key);
+                }
             }
         }
         if excluded {
@@ -308,16 +313,5 @@ impl Correlator {
             (None, Some(late)) => Claim::Late(late),
             (None, None) => Claim::Made,
         }
-    }
-}
-
-/// Traces, metrics and logs on their way to a collector: a span for each would make more of them.
-fn is_telemetry(method: Method, target: Option<&[u8]>) -> bool {
-    let Some(target) = target else { return false };
-    let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
-    let post = method == Method::Known("POST");
-    match path {
-        b"/v1/traces" | b"/v1/metrics" | b"/v1/logs" | b"/api/v2/spans" => post,
-        _ => path.starts_with(b"/opentelemetry.proto.collector."),
     }
 }

@@ -32,6 +32,7 @@ impl Correlator {
         if let Some(socket) = self.sockets.get_mut(exchange.socket) {
             socket.forget(key);
         }
+        self.no_longer_serves(key);
         self.answered(key, now);
         let Some(exchange) = self.exchanges.get(key) else { return };
         // Last in, first out: what looks at this one may need to before it is gone.
@@ -221,6 +222,7 @@ impl Correlator {
         if let Some(task) = exchange.reader {
             self.ownership.ended(task, false, false, now);
         }
+        self.no_longer_serves(key);
         self.accounting.open = self.accounting.open.saturating_sub(1);
         self.accounting.retracted = self.accounting.retracted.saturating_add(1);
         self.counters.add(Counter::ExchangesRetracted, 1);

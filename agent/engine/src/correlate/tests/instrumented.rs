@@ -59,6 +59,109 @@ fn a_process_that_sends_traces_is_found_once_for_each_image() {
 }
 
 #[test]
+fn a_program_behind_a_forward_proxy_is_found() {
+    let mut world = World::new();
+    exports(&mut world, SDK, "http://collector:4318/v1/traces?key=value");
+    assert_eq!(world.correlator.programs.poll(), Some(SDK));
+    let service = "opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    exports(&mut world, C, &format!("http://collector:4317/{service}"));
+    assert_eq!(world.correlator.programs.poll(), Some(C));
+    assert_eq!(world.all(), []);
+    assert_eq!(world.correlator.accounting.excluded, 2);
+}
+
+/// A proxy serves a request for this, and calls for that on a task of its own or the same one before it answers.
+fn passes_on(world: &mut World, (got, sent): (&str, &str), calling: u64) {
+    let (from, to) = (world.elsewhere(), world.elsewhere());
+    let (reads, calls) = (task(C, 30), task(C, calling));
+    let served = world.start(from, Side::Server, reads);
+    world.head(served, reads, "POST", got, &[]);
+    let call = world.start(to, Side::Client, calls);
+    world.head(call, calls, "POST", sent, &[]);
+    world.answer(call, calls);
+    world.answer(served, reads);
+}
+
+#[test]
+fn what_passes_on_traces_of_others_is_not_instrumented() {
+    let export = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+    for calling in [30, 31] {
+        for way in [
+            ("/v1/traces", "/v1/traces"),
+            ("/v1/traces", "http://collector:4318/v1/traces"),
+            ("http://collector:4318/v1/traces", "/v1/traces"),
+            ("/otlp/v1/traces", "/v1/traces"),
+            ("/v1/traces", export),
+            (export, export),
+        ] {
+            let mut world = World::new();
+            passes_on(&mut world, way, calling);
+            assert_eq!(world.correlator.programs.poll(), None, "{way:?}");
+            // With a prefix it is not known to be telemetry.
+            let spans = u64::from(way.0.starts_with("/otlp"));
+            assert_eq!(world.all().len() as u64, spans, "{way:?}");
+            assert_eq!(world.correlator.accounting.excluded, 2 - spans, "{way:?}");
+            // What the proxy does else has its spans.
+            let (from, to, it) = (world.elsewhere(), world.elsewhere(), task(C, 30));
+            let served = world.read(from, it);
+            let call = world.send(to, it);
+            world.answer(call, it);
+            world.answer(served, it);
+            assert_eq!(world.all().len(), 2, "{way:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_sent_while_nothing_came_is_the_programs_own() {
+    let mut world = World::new();
+    passes_on(&mut world, ("/v1/metrics", "/v1/traces"), 31);
+    assert_eq!(world.correlator.programs.poll(), Some(C));
+
+    let mut world = World::new();
+    passes_on(&mut world, ("/v1/traces", "/v1/traces"), 31);
+    assert_eq!(world.correlator.programs.poll(), None);
+    exports(&mut world, SDK, "/v1/traces");
+    exports(&mut world, C, "/v1/traces");
+    assert_eq!(world.correlator.programs.poll(), Some(SDK), "another process passes them on");
+    assert_eq!(world.correlator.programs.poll(), Some(C), "those that came have been answered");
+}
+
+#[test]
+fn traces_that_came_are_forgotten_when_their_request_ends_in_any_way() {
+    for end in [Ending::Closed, Ending::Gap] {
+        let mut world = World::new();
+        let (from, it) = (world.elsewhere(), task(C, 30));
+        let served = world.start(from, Side::Server, it);
+        world.head(served, it, "POST", "/v1/traces", &[]);
+        world.end(served, end);
+        exports(&mut world, C, "/v1/traces");
+        assert_eq!(world.correlator.programs.poll(), Some(C));
+    }
+    let mut world = World::new();
+    let (from, it) = (world.elsewhere(), task(C, 30));
+    let served = world.start(from, Side::Server, it);
+    world.head(served, it, "POST", "/v1/traces", &[]);
+    world.watch(from, |out| out.retracted(served.number));
+    exports(&mut world, C, "/v1/traces");
+    assert_eq!(world.correlator.programs.poll(), Some(C));
+}
+
+#[test]
+fn a_collector_that_answers_first_passes_traces_on_in_the_same_task() {
+    let mut world = World::new();
+    let (from, to, it) = (world.elsewhere(), world.elsewhere(), task(C, 30));
+    let served = world.start(from, Side::Server, it);
+    world.head(served, it, "POST", "/v1/traces", &[]);
+    // The call started before the answer, and its head was written after it.
+    let call = world.start(to, Side::Client, it);
+    world.answer(served, it);
+    world.head(call, it, "POST", "/v1/traces", &[]);
+    world.answer(call, it);
+    assert_eq!(world.correlator.programs.poll(), None);
+}
+
+#[test]
 fn between_two_plain_programs_its_own_spans_complete_one_trace() {
     let mut world = World::new();
     exports(&mut world, SDK, "/v1/traces");
