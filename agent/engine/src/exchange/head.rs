@@ -8,6 +8,7 @@ use crate::{
     limit,
     policy::{Methods, Policy, methods::STANDARD},
     protocol::{Field, RequestHead, Side, Version},
+    span::target::is_scheme,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(crate) struct Head {
     pub(crate) headers: Kept,
     text: Box<[u8]>,
     /// Where each text ends in `text`; `None`: unknown, and takes no room.
-    ends: [Option<u32>; 6],
+    ends: [Option<u32>; 7],
 }
 
 /// What was wrong with a head, or too much.
@@ -53,6 +54,7 @@ const HOST: usize = 2;
 const AGENT: usize = 3;
 const FORWARDED_HOST: usize = 4;
 const FORWARDED_SCHEME: usize = 5;
+const SCHEME: usize = 6;
 
 impl Head {
     /// `room`: bytes that may be kept.
@@ -71,6 +73,9 @@ impl Head {
             found.agent.map(|agent| cut(agent, limit::TEXT_MAX)),
             proxies.host.as_deref(),
             proxies.scheme.as_deref(),
+            // `http` is what is taken for it where nothing else is said.
+            head.scheme
+                .filter(|scheme| scheme.len() <= limit::TEXT_MAX && *scheme != b"http" && is_scheme(scheme)),
         ];
         let mut text = Vec::with_capacity(parts.iter().flatten().map(|part| part.len()).sum());
         let ends = parts.map(|part| {
@@ -107,6 +112,11 @@ impl Head {
 
     pub(crate) fn agent(&self) -> Option<&[u8]> {
         self.part(AGENT)
+    }
+
+    /// `:scheme` of HTTP/2, unless it is `http`: what the client meant, whatever the connection is.
+    pub(crate) fn scheme(&self) -> Option<&[u8]> {
+        self.part(SCHEME)
     }
 
     /// Host and port of the request as the first proxy got it.

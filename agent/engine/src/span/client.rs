@@ -15,6 +15,7 @@ use crate::{
 pub(super) fn describe(list: &mut List, head: &Head, socket: Option<&Socket>, policy: &Policy) {
     let target = Target::of(head);
     let authority = target.authority.or_else(|| head.host());
+    let scheme = target.scheme_of(head);
     // A request without Host (HTTP/1.0) is for whom it was sent to.
     let remote = socket.filter(|_| authority.is_none() && !head.fields_incomplete);
     let peer = match remote.and_then(|socket| socket.remote.as_ref()) {
@@ -27,9 +28,9 @@ pub(super) fn describe(list: &mut List, head: &Head, socket: Option<&Socket>, po
     };
     let authority = authority.or_else(|| peer.as_deref().map(str::as_bytes));
     if let Some((host, port)) = authority.and_then(host_and_port) {
-        list.server(host, port.or_else(|| default_port(target.scheme, head)));
+        list.server(host, port.or_else(|| default_port(scheme, head)));
     }
-    let scheme = target.scheme.unwrap_or(SCHEME.as_bytes());
+    let scheme = scheme.unwrap_or(SCHEME.as_bytes());
     // CONNECT asks for no resource, so that there is no URL.
     if let (Some(authority), Some(path)) = (authority, target.path) {
         let path = match (target.scheme, path) {

@@ -48,7 +48,7 @@ fn address(list: &mut List, head: &Head, target: &Target<'_>) {
     }
     // An absolute target overrides Host (RFC 9112, 3.2.2).
     if let Some((host, port)) = target.authority.or_else(|| head.host()).and_then(host_and_port) {
-        let meant = || default_port(target.scheme, head);
+        let meant = || default_port(target.scheme_of(head), head);
         // A proxy may have put its own host here, or left the client's: known only if both mean the same port.
         let told = |meant: &u16| told.is_none_or(|scheme| default_port(Some(scheme), head) == Some(*meant));
         list.server(host, port.or_else(|| meant().filter(told)));

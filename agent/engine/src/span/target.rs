@@ -25,6 +25,11 @@ impl<'a> Target<'a> {
         if cut { Self::default() } else { target }
     }
 
+    /// What the client asked by: the target says, else `:scheme` does. `None`: nothing but the connection says.
+    pub(super) fn scheme_of(&self, head: &'a Head) -> Option<&'a [u8]> {
+        self.scheme.or_else(|| head.scheme())
+    }
+
     /// The path; an empty one is the root (RFC 9110, 4.2.3).
     pub(super) fn rooted(&self) -> Option<&'a [u8]> {
         self.path.map(|path| if path.is_empty() { b"/" } else { path })
@@ -39,7 +44,7 @@ impl<'a> Target<'a> {
         if connect {
             return Self { authority: Some(text), ..Self::default() };
         }
-        let Some(colon) = find(text, b"://").filter(|colon| is_scheme(text.get(..*colon))) else {
+        let Some(colon) = find(text, b"://").filter(|colon| text.get(..*colon).is_some_and(is_scheme)) else {
             // No form of the RFC: shown as it is.
             let (path, query) = split_query(text);
             return Self { path: Some(path), query, ..Self::default() };
@@ -88,11 +93,9 @@ fn split_query(text: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 /// RFC 3986, 3.1.
-fn is_scheme(text: Option<&[u8]>) -> bool {
-    text.is_some_and(|text| {
-        text.first().is_some_and(u8::is_ascii_alphabetic)
-            && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
-    })
+pub(crate) fn is_scheme(text: &[u8]) -> bool {
+    text.first().is_some_and(u8::is_ascii_alphabetic)
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
 }
 
 fn find(text: &[u8], pattern: &[u8]) -> Option<usize> {

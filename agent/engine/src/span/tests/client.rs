@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::http2::tests::writer::{self, Encoder};
 
 #[track_caller]
 fn url(request: &str, full: &str, server: &str) {
@@ -112,4 +113,73 @@ fn a_client_span_has_no_route() {
          http.response.status_code:200
          PEER",
         );
+}
+
+/// A request of HTTP/2 without TLS, whose client means this scheme.
+fn meant(scheme: &str, authority: &str, path: &str) -> Vec<u8> {
+    let head = [(":method", "GET"), (":scheme", scheme), (":path", path), (":authority", authority)];
+    let head = Encoder::default().headers(1, &head, true);
+    [writer::PREFACE, &writer::settings(&[]), &head].concat()
+}
+
+fn two_hundred() -> Vec<u8> {
+    [writer::settings(&[]), Encoder::default().headers(1, &[(":status", "200")], true)].concat()
+}
+
+#[test]
+fn the_scheme_of_http2_is_that_of_the_url() {
+    for (scheme, authority, path, full, server) in [
+        ("http", "shop", "/p", "http://shop/p", "server.address=shop\nserver.port:80"),
+        ("https", "shop", "/p?q", "https://shop/p?q", "server.address=shop\nserver.port:443"),
+        ("https", "shop:8443", "/p", "https://shop:8443/p", "server.address=shop\nserver.port:8443"),
+        // Nobody knows the port of this one.
+        ("coap", "shop", "/p", "coap://shop/p", "server.address=shop"),
+        // No scheme at all (RFC 3986, 3.1).
+        ("http://x/", "shop", "/p", "http://shop/p", "server.address=shop\nserver.port:80"),
+        ("", "shop", "/p", "http://shop/p", "server.address=shop\nserver.port:80"),
+        // What the target says goes first.
+        ("https", "shop", "http://shop/p", "http://shop/p", "server.address=shop\nserver.port:80"),
+    ] {
+        call(meant(scheme, authority, path)).answer(two_hundred()).gives(&format!(
+            "GET | Client | Unset
+             http.request.method=GET
+             url.full={full}
+             {server}
+             network.protocol.version=2
+             http.response.status_code:200
+             PEER"
+        ));
+    }
+}
+
+#[test]
+fn the_scheme_of_http2_is_that_of_the_opt_in_attribute() {
+    let opt_in = OptIn::new(["url.scheme"]).unwrap();
+    let asked = meant("https", "shop", "/p");
+    call(asked).policy(|policy| policy.opt_in = opt_in).answer(two_hundred()).gives(
+        "GET | Client | Unset
+         http.request.method=GET
+         url.full=https://shop/p
+         url.scheme=https
+         server.address=shop
+         server.port:443
+         network.protocol.version=2
+         http.response.status_code:200
+         PEER",
+    );
+}
+
+#[test]
+fn a_server_is_asked_by_its_connection_for_what_the_client_means() {
+    serve(meant("https", "shop", "/p")).answer(two_hundred()).gives(
+        "GET | Server | Unset
+         http.request.method=GET
+         url.path=/p
+         url.scheme=http
+         server.address=shop
+         server.port:443
+         network.protocol.version=2
+         http.response.status_code:200
+         PEER",
+    );
 }
