@@ -41,9 +41,9 @@ const WIRE: [&str; 24] = [
     "location",
 ];
 /// Further ones: on the wire, of the process and of the agent.
-const OTHERS: [&str; 4] = ["response_body", "argument", "variable", "otlp_headers"];
+const OTHERS: [&str; 5] = ["response_body", "argument", "variable", "otlp_headers", "code"];
 /// Requests of the workload, each of which makes two spans.
-const SPANS: usize = 2 * 6;
+const SPANS: usize = 2 * 7;
 
 struct Run {
     secrets: BTreeMap<&'static str, String>,
@@ -162,7 +162,7 @@ fn secrets_are_in_no_output_unless_a_recording_is_raw() {
     let warned = String::from_utf8_lossy(&raw.outputs["log and console"]).contains("the recording is raw");
     assert!(warned, "--raw warns");
     let found = found(&raw);
-    for secret in WIRE.iter().chain(&["response_body", "argument", "otlp_headers"]) {
+    for secret in WIRE.iter().chain(&["response_body", "argument", "otlp_headers", "code"]) {
         assert!(found.contains(&(*secret, "recording")), "{secret} is in a raw recording: {found:?}");
     }
     let elsewhere: Vec<_> = found.iter().filter(|(_, output)| *output != "recording").collect();

@@ -5,6 +5,7 @@ Arguments: a file of secrets (JSON), the first part of every path, and more that
 
 import json
 import socket
+import subprocess
 import sys
 import threading
 
@@ -39,8 +40,12 @@ def message(stream):
 
 
 def serve(listener):
-    connection, _ = listener.accept()
-    stream = connection.makefile("rb")
+    for _ in range(2):
+        connection, _ = listener.accept()
+        answer(connection, connection.makefile("rb"))
+
+
+def answer(connection, stream):
     body = ('{"token": "%s"}' % SECRETS["response_body"]).encode()
     while message(stream):
         connection.sendall(
@@ -102,6 +107,13 @@ def main():
     body = b"%x\r\n%s\r\n0\r\n%s\r\n\r\n" % (len(chunk), chunk, trailer)
     request("POST", PATH + "/chunked", [("Transfer-Encoding", "chunked")], body)
     connection.shutdown(socket.SHUT_WR)
+    # A client whose program is an argument, which ends like the path of a script. The body ends with a brace.
+    code = """
+        exec 3<>/dev/tcp/127.0.0.1/%d
+        printf 'GET %s/code HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\n\\r\\n' >&3
+        read -r -d '}' answer <&3
+        : http://u:p@h/?k=%s""" % (port, PATH, SECRETS["code"])
+    subprocess.run(["bash", "-euc", code], check=True)
     server.join()
 
 
