@@ -28,6 +28,7 @@ pub use cgroup::Cgroup;
 use engine::{
     event::{Exec, Process, Time},
     policy::SecretKeys,
+    span::names,
 };
 pub(crate) use environment::parse as parse_attributes;
 #[cfg(test)]
@@ -103,7 +104,7 @@ impl Processes {
         let mut unknown = describe(&host, &image, 0, 0, None);
         unknown
             .attributes
-            .retain(|attribute| !matches!(&*attribute.key, "process.pid" | "service.instance.id"));
+            .retain(|attribute| !matches!(&*attribute.key, names::PROCESS_PID | names::SERVICE_INSTANCE_ID));
         Self {
             observer: Observer::new(root),
             scope,

@@ -30,6 +30,32 @@ const HOOKS: &[&str] = &[
     "iter",
 ];
 
+/// The one file with the names that spans and Resources are exported with.
+const NAMES: &str = "agent/engine/src/span/names.rs";
+
+/// Not of the conventions that are followed, but of those that Zipkin's mapping still looks for.
+const OLD_NAMES: &str = "agent/src/export/zipkin/remote.rs";
+
+/// What such names begin with.
+const NAMESPACES: &[&str] = &[
+    "client",
+    "container",
+    "error",
+    "host",
+    "http",
+    "network",
+    "os",
+    "otel",
+    "process",
+    "rpc",
+    "server",
+    "service",
+    "spandrel",
+    "telemetry",
+    "url",
+    "user_agent",
+];
+
 /// Checks every file that git knows; fails with a list of what is wrong.
 pub(crate) fn run() -> Result<()> {
     let root = exec::root();
@@ -73,12 +99,43 @@ fn check(name: &str, text: &str, root: &Path) -> Vec<String> {
     if name.ends_with("/mod.rs") {
         problem(1, "call it by its module's name, not mod.rs");
     }
+    if name.starts_with("agent/") && !is_test(name) && ![NAMES, OLD_NAMES].contains(&name) {
+        for (number, literal) in attribute_names(text) {
+            problem(number, &format!("\"{literal}\" belongs into {NAMES}"));
+        }
+    }
     if name.starts_with("ebpf/src/") {
         for number in hooks_without_prototype(text) {
             problem(number, "a hook without a line `/// hooks: PROTOTYPE` above it");
         }
     }
     problems
+}
+
+/// Tests say what they expect in words of their own.
+fn is_test(name: &str) -> bool {
+    name.ends_with("/tests.rs") || name.contains("/tests/") || name.contains("/examples/")
+}
+
+/// Literals that are names of attributes, with their lines; not those in comments and in the tests at the end of a file.
+fn attribute_names(text: &str) -> Vec<(usize, &str)> {
+    let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let mut found = Vec::new();
+    for (number, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+        // What begins and ends between two quotes, whether they open or close: JSON in a literal has its own.
+        let between = line.split('"').skip(1);
+        found.extend(between.filter(|text| is_attribute_name(text)).map(|text| (number + 1, text)));
+    }
+    found
+}
+
+fn is_attribute_name(text: &str) -> bool {
+    let Some((namespace, rest)) = text.split_once('.') else { return false };
+    NAMESPACES.contains(&namespace)
+        && !rest.is_empty()
+        && rest.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte))
+        // The name of a file.
+        && !["rs", "yaml", "json", "log"].contains(&rest)
 }
 
 /// The lines of the attributes that make a BPF program of a function whose comment names no hooked prototype.
@@ -113,6 +170,27 @@ mod tests {
             "{good}\n/// Something else.\n#[btf_tracepoint(function = \"sys_enter\")]\nfn b() {{}}\n"
         );
         assert_eq!(hooks_without_prototype(&bad), [7]);
+    }
+
+    #[test]
+    fn the_name_of_an_attribute_stands_in_one_file() {
+        let text = concat!(
+            "/// `\"url.path\"` is said here only.\n",
+            "const A: &str = \"url.path\";\n",
+            "let b = r#\"{\"otel.scope.name\":\"x\"}\"#;\n",
+            "const C: [&str; 3] = [\"process.rs\", \"http://x\", \"shop.service\"];\n",
+            "const D: &str = \"http.request.header.\";\n",
+            "#[cfg(test)]\nmod tests {\n    const A: &str = \"url.path\";\n}\n",
+        );
+        let names = [(2, "url.path"), (3, "otel.scope.name"), (5, "http.request.header.")];
+        assert_eq!(attribute_names(text), names);
+        let problems = |name| check(name, text, Path::new("/src"));
+        let first = format!("agent/src/config.rs:2: \"url.path\" belongs into {NAMES}");
+        assert_eq!(problems("agent/src/config.rs").first(), Some(&first));
+        for name in [NAMES, OLD_NAMES, "agent/src/process/tests.rs", "agent/engine/src/span/tests/client.rs"]
+        {
+            assert!(problems(name).is_empty(), "{name}");
+        }
     }
 
     #[test]

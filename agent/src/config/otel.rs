@@ -7,7 +7,7 @@
 
 use std::{ffi::OsString, fmt::Display, str::FromStr};
 
-use engine::policy::Methods;
+use engine::{policy::Methods, span::names};
 
 use super::{
     file::File,
@@ -56,7 +56,8 @@ pub(super) fn read(environment: &[(OsString, OsString)]) -> Otel {
         let parsed = parse_attributes(&value).ok_or("expected name=value,name=value, percent-encoded");
         otel.resource = understood(RESOURCE, &value, parsed).unwrap_or_default();
         // They would name every service after this program.
-        otel.resource.retain(|(name, _)| !matches!(&**name, "service.name" | "service.instance.id"));
+        otel.resource
+            .retain(|(name, _)| !matches!(&**name, names::SERVICE_NAME | names::SERVICE_INSTANCE_ID));
     }
     otel
 }

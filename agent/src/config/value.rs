@@ -121,7 +121,7 @@ impl FromList for OptIn {
             None => error.to_string(),
         })
     }
-    const EXAMPLE: &str = "network.transport";
+    const EXAMPLE: &str = engine::span::names::NETWORK_TRANSPORT;
 }
 
 impl FromList for Routes {

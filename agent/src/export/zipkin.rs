@@ -8,7 +8,7 @@
 
 use std::{borrow::Cow, io::Write, sync::Arc};
 
-use engine::span::{Attribute, Kind, Span, SpanEvent, Status, Value};
+use engine::span::{Attribute, Kind, Span, SpanEvent, Status, Value, names};
 use rustc_hash::FxHashMap;
 
 use super::{Exported, Resource, delivery::Request, encode::SCOPE, queue::Chunk};
@@ -17,7 +17,7 @@ use crate::clock::Offset;
 mod remote;
 
 /// Tags that are the document's own: an attribute of the same name would contradict the status.
-const STATUS_TAGS: [&str; 2] = ["otel.status_code", "error"];
+const STATUS_TAGS: [&str; 2] = [names::OTEL_STATUS_CODE, "error"];
 
 /// Collects the spans of one request.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Encoder {
 }
 
 fn describe(resource: &Arc<Resource>) -> Described {
-    let name = resource.attributes.iter().find(|attribute| attribute.key == "service.name");
+    let name = resource.attributes.iter().find(|attribute| attribute.key == names::SERVICE_NAME);
     let mut service = Vec::new();
     string(&mut service, &name.map_or(Cow::Borrowed("unknown_service"), |name| tag_value(&name.value)));
     Described { resource: Arc::clone(resource), service }
@@ -137,14 +137,21 @@ fn write_tags(out: &mut Vec<u8>, span: &Span, resource: &Resource) {
     // The names of the scope come as the document on formats other than OTLP wants them, old ones included
     // (<https://opentelemetry.io/docs/specs/otel/common/mapping-to-non-otlp/>).
     let version = env!("CARGO_PKG_VERSION");
-    print(
-        out,
-        format_args!(
-            r#","tags":{{"otel.scope.name":"{SCOPE}","otel.scope.version":"{version}","otel.library.name":"{SCOPE}","otel.library.version":"{version}""#
-        ),
-    );
+    out.extend_from_slice(br#","tags":{"#);
+    for (index, (name, value)) in [
+        (names::OTEL_SCOPE_NAME, SCOPE),
+        (names::OTEL_SCOPE_VERSION, version),
+        (names::OTEL_LIBRARY_NAME, SCOPE),
+        (names::OTEL_LIBRARY_VERSION, version),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let separator = if index == 0 { "" } else { "," };
+        print(out, format_args!(r#"{separator}"{name}":"{value}""#));
+    }
     if let Status::Error { description } = &span.status {
-        out.extend_from_slice(br#","otel.status_code":"ERROR","error":"#);
+        print(out, format_args!(r#","{}":"ERROR","error":"#, names::OTEL_STATUS_CODE));
         string(out, description.as_deref().unwrap_or_default());
     }
     let is_free = |attribute: &&Attribute| !STATUS_TAGS.contains(&&*attribute.key);
@@ -153,7 +160,7 @@ fn write_tags(out: &mut Vec<u8>, span: &Span, resource: &Resource) {
     }
     // A name that both have stands for the span's.
     let of_the_resource = resource.attributes.iter().filter(|attribute| {
-        attribute.key != "service.name" && span.attributes.iter().all(|own| own.key != attribute.key)
+        attribute.key != names::SERVICE_NAME && span.attributes.iter().all(|own| own.key != attribute.key)
     });
     for attribute in of_the_resource.filter(is_free) {
         write_tag(out, attribute);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use engine::percent;
+use engine::{percent, span::names};
 
 /// Attributes taken from one process: more is a mistake or worse.
 const ATTRIBUTES_MAX: usize = 64;
@@ -32,7 +32,7 @@ pub(super) fn read(environment: &[u8]) -> Stated {
         }
     }
     let mut attributes = attributes.unwrap_or_default();
-    let listed = attributes.iter().position(|(key, _)| key.as_ref() == "service.name");
+    let listed = attributes.iter().position(|(key, _)| key.as_ref() == names::SERVICE_NAME);
     let listed = listed.map(|index| attributes.swap_remove(index).1);
     let service = name.map(String::into_boxed_str).filter(|name| !name.is_empty());
     Stated { service: service.or(listed.filter(|name| !name.is_empty())), attributes: attributes.into() }

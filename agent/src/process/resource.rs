@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use engine::span::{Attribute, Value};
+use engine::span::{Attribute, Value, names};
 use uuid::{Uuid, uuid};
 
 use super::{Root, image::Image};
@@ -64,34 +64,34 @@ pub(super) fn describe(
             attributes.push(Attribute { key: Cow::Borrowed(key), value });
         }
     };
-    add("service.name", string(service));
-    add("service.instance.id", string(&instance(host, image, service, pid, start)));
-    add("process.pid", Value::Integer(i64::from(pid)));
+    add(names::SERVICE_NAME, string(service));
+    add(names::SERVICE_INSTANCE_ID, string(&instance(host, image, service, pid, start)));
+    add(names::PROCESS_PID, Value::Integer(i64::from(pid)));
     if !image.path.is_empty() {
-        add("process.executable.name", string(image.name()));
+        add(names::PROCESS_EXECUTABLE_NAME, string(image.name()));
     }
     if image.path.starts_with('/') {
-        add("process.executable.path", string(&image.path));
+        add(names::PROCESS_EXECUTABLE_PATH, string(&image.path));
     }
     if !image.arguments.is_empty() {
-        add("process.command_args", Value::Strings(image.arguments.to_vec()));
+        add(names::PROCESS_COMMAND_ARGS, Value::Strings(image.arguments.to_vec()));
     }
     if let Some(id) = &image.cgroup.container {
-        add("container.id", string(id));
+        add(names::CONTAINER_ID, string(id));
     }
     if let Some(name) = &host.name {
-        add("host.name", string(name));
+        add(names::HOST_NAME, string(name));
     }
     if let Some(id) = &host.id {
-        add("host.id", string(id));
+        add(names::HOST_ID, string(id));
     }
     if let Some(architecture) = architecture() {
-        add("host.arch", Value::String(Cow::Borrowed(architecture)));
+        add(names::HOST_ARCH, Value::String(Cow::Borrowed(architecture)));
     }
-    add("os.type", Value::String(Cow::Borrowed("linux")));
+    add(names::OS_TYPE, Value::String(Cow::Borrowed("linux")));
     // `telemetry.sdk.*` is for what an SDK in the process produced: there is none.
-    add("telemetry.distro.name", Value::String(Cow::Borrowed("spandrel")));
-    add("telemetry.distro.version", Value::String(Cow::Borrowed(env!("CARGO_PKG_VERSION"))));
+    add(names::TELEMETRY_DISTRO_NAME, Value::String(Cow::Borrowed("spandrel")));
+    add(names::TELEMETRY_DISTRO_VERSION, Value::String(Cow::Borrowed(env!("CARGO_PKG_VERSION"))));
     // What is known of the process itself says more than what is said of all.
     let mut extend = |stated: &[(Box<str>, Box<str>)]| {
         for (key, value) in stated {

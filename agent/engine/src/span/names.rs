@@ -72,9 +72,20 @@ pub const CONTAINER_ID: &str = "container.id";
 pub const HOST_ARCH: &str = "host.arch";
 pub const HOST_ID: &str = "host.id";
 pub const HOST_NAME: &str = "host.name";
+pub const OS_TYPE: &str = "os.type";
 pub const PROCESS_COMMAND_ARGS: &str = "process.command_args";
 pub const PROCESS_EXECUTABLE_NAME: &str = "process.executable.name";
 pub const PROCESS_EXECUTABLE_PATH: &str = "process.executable.path";
 pub const PROCESS_PID: &str = "process.pid";
 pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
 pub const SERVICE_NAME: &str = "service.name";
+pub const TELEMETRY_DISTRO_NAME: &str = "telemetry.distro.name";
+pub const TELEMETRY_DISTRO_VERSION: &str = "telemetry.distro.version";
+
+/// What OTLP has fields for and other formats have not, the older names included
+/// (<https://opentelemetry.io/docs/specs/otel/common/mapping-to-non-otlp/>).
+pub const OTEL_LIBRARY_NAME: &str = "otel.library.name";
+pub const OTEL_LIBRARY_VERSION: &str = "otel.library.version";
+pub const OTEL_SCOPE_NAME: &str = "otel.scope.name";
+pub const OTEL_SCOPE_VERSION: &str = "otel.scope.version";
+pub const OTEL_STATUS_CODE: &str = "otel.status_code";

@@ -2,7 +2,7 @@
 
 use engine::{
     event::Time,
-    span::{Attribute, Kind, Parent, Span, SpanId, Status, Value},
+    span::{Attribute, Kind, Parent, Span, SpanId, Status, Value, names},
 };
 
 use crate::export::Exported;
@@ -42,7 +42,7 @@ impl Line {
             span_id: span.span_id,
             parent: span.parent,
             kind: span.kind,
-            service: printable(text(&resource.attributes, "service.name").unwrap_or("unknown_service")),
+            service: printable(text(&resource.attributes, names::SERVICE_NAME).unwrap_or("unknown_service")),
             request: request(span),
             result,
             mood,
@@ -54,10 +54,11 @@ impl Line {
 
 fn request(span: &Span) -> String {
     let attribute = |key| text(&span.attributes, key);
-    let method = attribute("http.request.method_original").or_else(|| attribute("http.request.method"));
+    let method =
+        attribute(names::HTTP_REQUEST_METHOD_ORIGINAL).or_else(|| attribute(names::HTTP_REQUEST_METHOD));
     let target = match span.kind {
-        Kind::Server => attribute("url.path").or_else(|| attribute("url.full")),
-        Kind::Client => attribute("url.full").or_else(|| attribute("url.path")),
+        Kind::Server => attribute(names::URL_PATH).or_else(|| attribute(names::URL_FULL)),
+        Kind::Client => attribute(names::URL_FULL).or_else(|| attribute(names::URL_PATH)),
     };
     match (method, target) {
         (Some(method), Some(target)) => printable(&format!("{method} {target}")),
@@ -66,7 +67,7 @@ fn request(span: &Span) -> String {
 }
 
 fn result(span: &Span) -> (String, Mood) {
-    let code = span.attributes.iter().find(|attribute| attribute.key == "http.response.status_code");
+    let code = span.attributes.iter().find(|attribute| attribute.key == names::HTTP_RESPONSE_STATUS_CODE);
     let code = code.and_then(|attribute| match attribute.value {
         Value::Integer(code) => Some(code),
         Value::String(_) | Value::Bool(_) | Value::Strings(_) => None,
@@ -81,7 +82,7 @@ fn result(span: &Span) -> (String, Mood) {
         None => Mood::Doubtful,
     };
     let code = code.map(|code| code.to_string());
-    let why = text(&span.attributes, "error.type").or_else(|| text(&span.attributes, "spandrel.incomplete"));
+    let why = text(&span.attributes, names::ERROR_TYPE).or_else(|| text(&span.attributes, names::INCOMPLETE));
     let result = match (code, why) {
         (Some(code), Some(why)) if why != code => format!("{code} {}", printable(why)),
         (Some(code), _) => code,

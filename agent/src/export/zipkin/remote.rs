@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use engine::span::{Attribute, Value};
+use engine::span::{Attribute, Value, names};
 
 use super::{print, string, tag_value};
 
@@ -10,9 +10,9 @@ use super::{print, string, tag_value};
 /// have the older ones only by way of the operator's own attributes.
 const RANKS: [(&str, Option<&str>); 11] = [
     ("peer.service", None),
-    ("server.address", None),
+    (names::SERVER_ADDRESS, None),
     ("net.peer.name", None),
-    ("network.peer.address", Some("network.peer.port")),
+    (names::NETWORK_PEER_ADDRESS, Some(names::NETWORK_PEER_PORT)),
     ("server.socket.domain", None),
     ("server.socket.address", Some("server.socket.port")),
     ("net.sock.peer.name", None),
