@@ -45,9 +45,6 @@ use table::{Run, Table};
 
 use crate::export::ExportSet;
 
-/// A tick of `/proc/PID/stat` in kernel time.
-const TICK: Time = 10_000_000;
-
 /// A decision to be written to the kernel side's table.
 ///
 /// The kernel side makes an entry before it sends a record about a process, and removes it when the process ends,
@@ -101,10 +98,8 @@ impl Processes {
     pub fn new(root: Root, scope: Scope, live_max: usize, own: u32, operator: Operator) -> Self {
         let host = Host::read(&root, operator);
         let image = Image { service: "unknown_service".into(), ..Image::default() };
-        let mut unknown = describe(&host, &image, 0, 0, None);
-        unknown
-            .attributes
-            .retain(|attribute| !matches!(&*attribute.key, names::PROCESS_PID | names::SERVICE_INSTANCE_ID));
+        let mut unknown = describe(&host, &image, 0, None, None);
+        unknown.attributes.retain(|attribute| attribute.key != names::PROCESS_PID);
         Self {
             observer: Observer::new(root),
             scope,
@@ -157,12 +152,16 @@ impl Processes {
         let Process { tgid, time, .. } = exec.process;
         self.table.expire(time);
         // The parent stands for a child whose fork was lost.
-        let known = self.table.live(tgid).or_else(|| self.table.get(exec.process.parent));
+        let own = self.table.live(tgid);
+        // An exec does not change when the process was created.
+        let start = own.and_then(|entry| entry.images.last()).and_then(|run| run.start);
+        let known = own.or_else(|| self.table.get(exec.process.parent));
         let inherited = known.map(|entry| entry.verdict.clone());
         if matches!(self.scope, Scope::Command) && inherited.is_none() {
             return None; // Not a descendant of the command.
         }
-        let seen = self.observer.exec(exec);
+        let mut seen = self.observer.exec(exec);
+        seen.start = seen.start.or(start);
         let verdict = self.judge(tgid, &seen, inherited);
         let decision = self.store(tgid, time, seen, verdict);
         // Under `run` the kernel side's decision stays what it was.
@@ -332,7 +331,7 @@ impl Processes {
         }
         let now =
             || self.observer.root.stat(tgid).filter(|_| live && index == current).map(|stat| stat.start);
-        let start = run.start.or_else(now).unwrap_or(run.since / TICK);
+        let start = run.start.or_else(now);
         let configured = run.treatment.as_ref().and_then(|treatment| treatment.service_name.as_deref());
         let resource = Arc::new(describe(&self.host, &run.image, tgid, start, configured));
         run.resource.insert(resource).clone()

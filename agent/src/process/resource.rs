@@ -46,13 +46,13 @@ impl Host {
     }
 }
 
-/// Describes an image that runs in a process. `start` tells the process from others with its id; `configured` is the
-/// service name that its selector gives it.
+/// Describes an image that runs in a process. `start` tells the process from others with its id: without it no id of
+/// the instance is one that every agent would give. `configured` is the service name that its selector gives it.
 pub(super) fn describe(
     host: &Host,
     image: &Image,
     pid: u32,
-    start: u64,
+    start: Option<u64>,
     configured: Option<&str>,
 ) -> Resource {
     let mut attributes = Vec::with_capacity(12);
@@ -65,7 +65,9 @@ pub(super) fn describe(
         }
     };
     add(names::SERVICE_NAME, string(service));
-    add(names::SERVICE_INSTANCE_ID, string(&instance(host, image, service, pid, start)));
+    if let Some(start) = start {
+        add(names::SERVICE_INSTANCE_ID, string(&instance(host, image, service, pid, start)));
+    }
     add(names::PROCESS_PID, Value::Integer(i64::from(pid)));
     if !image.path.is_empty() {
         add(names::PROCESS_EXECUTABLE_NAME, string(image.name()));

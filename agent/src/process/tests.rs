@@ -1,3 +1,5 @@
+mod resources;
+
 use std::{
     fs,
     os::unix::fs::symlink,
@@ -148,126 +150,6 @@ fn attribute<'a>(resource: &'a Resource, key: &str) -> Option<&'a str> {
 
 fn service(processes: &mut Processes, tgid: u32, time: Time) -> String {
     attribute(&processes.resource(tgid, time), "service.name").unwrap().to_owned()
-}
-
-#[test]
-fn arguments_are_shown_only_when_asked_for_and_without_credentials_of_urls() {
-    let machine = Machine::new();
-    let program = Program { arguments: "server --db=http://user:pass@db/?sig=abc --port 80", ..SERVER };
-    machine.start(7, &program);
-    let arguments = |processes: &mut Processes| {
-        let resource = processes.resource(7, SECOND);
-        let found = resource.attributes.iter().find(|attribute| attribute.key == "process.command_args");
-        found.map(|attribute| attribute.value.clone())
-    };
-    assert_eq!(arguments(&mut machine.processes("[]", "[]")), None);
-    let mut processes = machine.processes("[]", "[]").showing_arguments(SecretKeys::default());
-    let shown = ["server", "--db=http://REDACTED@db/?sig=REDACTED", "--port", "80"];
-    assert_eq!(arguments(&mut processes), Some(Value::Strings(shown.map(str::to_owned).to_vec())));
-}
-
-#[test]
-fn a_running_process_is_described_by_the_conventions() {
-    let id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-    let machine = Machine::new();
-    let cgroup = format!("0::/system.slice/docker-{id}.scope\n");
-    machine.start(7, &Program { cgroup: &cgroup, ..SERVER });
-    let mut processes = machine.processes("[]", "[]");
-    assert_eq!(processes.scan(), [Change { tgid: 7, decision: Decision::Trace }]);
-    let resource = processes.resource(7, SECOND);
-    assert_eq!(attribute(&resource, "service.name"), Some("unknown_service:server"));
-    assert_eq!(attribute(&resource, "process.executable.name"), Some("server"));
-    assert_eq!(attribute(&resource, "process.executable.path"), Some("/opt/shop/server"));
-    assert_eq!(attribute(&resource, "container.id"), Some(id));
-    assert_eq!(attribute(&resource, "host.name"), Some("box"));
-    assert_eq!(attribute(&resource, "os.type"), Some("linux"));
-    assert_eq!(attribute(&resource, "telemetry.distro.name"), Some("spandrel"));
-    assert_eq!(attribute(&resource, "telemetry.sdk.name"), None);
-    let pid = resource.attributes.iter().find(|attribute| attribute.key == "process.pid").unwrap();
-    assert_eq!(pid.value, Value::Integer(7));
-    assert!(Arc::ptr_eq(&resource, &processes.resource(7, 2 * SECOND)), "made once");
-}
-
-#[test]
-fn the_instance_id_is_the_same_for_every_agent_and_another_for_every_process() {
-    let machine = Machine::new();
-    machine.start(7, &SERVER);
-    machine.start(8, &SERVER);
-    let instance = |pid| {
-        let mut processes = machine.processes("[]", "[]");
-        processes.scan();
-        attribute(&processes.resource(pid, SECOND), "service.instance.id").unwrap().to_owned()
-    };
-    assert_eq!(instance(7), instance(7));
-    assert_ne!(instance(7), instance(8));
-    assert_eq!(instance(7).len(), 36);
-    assert_eq!(instance(7).as_bytes()[14], b'5', "UUID version");
-
-    // An agent that saw the exec gives the same id as one that came later.
-    let mut processes = machine.processes("[]", "[]");
-    exec(&mut processes, process(7, 1, SECOND), "/opt/shop/server", SERVER.arguments, "");
-    assert_eq!(attribute(&processes.resource(7, SECOND), "service.instance.id"), Some(instance(7).as_str()));
-}
-
-#[test]
-fn what_the_program_states_of_itself_goes_first() {
-    let machine = Machine::new();
-    let environment = "A=b OTEL_SERVICE_NAME=shop OTEL_RESOURCE_ATTRIBUTES=team=x,host.name=mine";
-    machine.start(7, &Program { environment, cgroup: "0::/system.slice/unit.service\n", ..SERVER });
-    let mut processes = machine.processes("[]", "[]");
-    processes.scan();
-    let resource = processes.resource(7, SECOND);
-    assert_eq!(attribute(&resource, "service.name"), Some("shop"));
-    assert_eq!(attribute(&resource, "team"), Some("x"));
-    assert_eq!(attribute(&resource, "host.name"), Some("mine"));
-}
-
-#[test]
-fn a_process_that_is_gone_is_known_from_its_exec_record() {
-    let machine = Machine::new();
-    let mut processes = machine.processes("[]", "[]");
-    exec(
-        &mut processes,
-        process(7, 1, SECOND),
-        "/usr/bin/curl",
-        "curl http://x/",
-        "OTEL_RESOURCE_ATTRIBUTES=team=x",
-    );
-    processes.on_exit(&process(7, 1, SECOND + 5_000_000));
-    let resource = processes.resource(7, SECOND + 1_000_000);
-    assert_eq!(attribute(&resource, "service.name"), Some("unknown_service:curl"));
-    assert_eq!(attribute(&resource, "process.executable.path"), Some("/usr/bin/curl"));
-    assert_eq!(attribute(&resource, "team"), Some("x"));
-}
-
-#[test]
-fn a_script_that_is_gone_ran_in_its_interpreter() {
-    let machine = Machine::new();
-    let mut processes = machine.processes("[]", "[]");
-    exec(&mut processes, process(7, 1, SECOND), "./shop.py", "/usr/bin/python3 ./shop.py --fast", "");
-    let resource = processes.resource(7, SECOND);
-    assert_eq!(attribute(&resource, "service.name"), Some("shop"));
-    assert_eq!(attribute(&resource, "process.executable.path"), Some("/usr/bin/python3"));
-}
-
-#[test]
-fn the_link_of_a_live_process_is_the_truth() {
-    let machine = Machine::new();
-    machine
-        .start(7, &Program { path: "/usr/bin/python3.11 (deleted)", arguments: "python3 app.py", ..SERVER });
-    let mut processes = machine.processes("[]", "[]");
-    exec(&mut processes, process(7, 1, SECOND), "/usr/bin/env", "python3 app.py", "");
-    let resource = processes.resource(7, SECOND);
-    assert_eq!(attribute(&resource, "process.executable.path"), Some("/usr/bin/python3.11"));
-}
-
-#[test]
-fn the_link_of_the_next_image_is_not_taken_for_that_of_the_last() {
-    let machine = Machine::new();
-    machine.start(7, &SERVER);
-    let mut processes = machine.processes("[]", "[]");
-    exec(&mut processes, process(7, 1, SECOND), "/bin/wrapper", "wrapper server", "");
-    assert_eq!(service(&mut processes, 7, SECOND), "unknown_service:wrapper");
 }
 
 #[test]
@@ -450,17 +332,6 @@ fn under_run_a_child_whose_fork_was_lost_is_known_by_its_parent() {
 }
 
 #[test]
-fn a_program_in_memory_has_a_name_and_no_path() {
-    let machine = Machine::new();
-    machine.start(7, &Program { path: "/memfd:tool (deleted)", ..SERVER });
-    let mut processes = machine.processes("[]", "[]");
-    processes.scan();
-    let resource = processes.resource(7, SECOND);
-    assert_eq!(attribute(&resource, "process.executable.name"), Some("tool"));
-    assert_eq!(attribute(&resource, "process.executable.path"), None);
-}
-
-#[test]
 fn a_process_met_by_its_socket_is_decided_even_if_it_is_gone() {
     let machine = Machine::new();
     machine.start(7, &SERVER);
@@ -549,33 +420,6 @@ fn only_the_initial_namespaces_are_accepted() {
     assert!(inner.to_string().contains("--pid=host"), "{inner}");
     assert!(check("pid:[4026531836]", "user:[4026532000]").is_err());
     assert!(namespace::check(&Machine::new().root()).is_err());
-}
-
-#[test]
-fn the_configuration_names_services_that_do_not_state_their_names() {
-    let machine = Machine::new();
-    machine.start(7, &SERVER);
-    machine.start(
-        8,
-        &Program { environment: "OTEL_SERVICE_NAME=own\0OTEL_RESOURCE_ATTRIBUTES=team=own", ..SERVER },
-    );
-    machine.start(9, &SERVER);
-    let select = "[{ pid: 7, settings: { service_name: seven, export: [] } }, \
-                   { pid: 8, settings: { service_name: eight } }, { pid: 9 }]";
-    let mut routes = Routes::new(&[]);
-    let selection = selection_with(&machine.root(), select, "[]", &mut routes);
-    let attributes = vec![("team".into(), "ops".into())];
-    let operator = Operator { service_name: Some("top".into()), attributes };
-    let mut processes = Processes::new(machine.root(), Scope::Selected(selection), 100, 1, operator);
-    processes.scan();
-    let mut described = |tgid| {
-        let resource = processes.resource(tgid, SECOND);
-        let [name, team] = ["service.name", "team"].map(|key| attribute(&resource, key).unwrap().to_owned());
-        (name, team)
-    };
-    assert_eq!(described(7), ("seven".to_owned(), "ops".to_owned()), "its selector names it");
-    assert_eq!(described(8), ("own".to_owned(), "own".to_owned()), "what the process states wins");
-    assert_eq!(described(9), ("top".to_owned(), "ops".to_owned()));
 }
 
 #[test]
