@@ -21,7 +21,7 @@ use crate::{
     process::{Operator, Processes, Root, Scope, Selection, namespace},
     recording::Reader,
     replay,
-    runtime::{Recording, Session, Setup, signals::Signals},
+    runtime::{Recording, Session, Setup, StatusFile, signals::Signals},
     telemetry,
 };
 
@@ -176,7 +176,12 @@ fn doctor(command: &cli::Doctor) -> Result<u8> {
     };
     let mut programs = BTreeMap::new();
     let mut flavour = None;
-    let mut report = doctor::Doctor::new(root(), config::Capture::default().ring).run(|| {
+    let doctor = doctor::Doctor::new(root(), config::Capture::default().ring);
+    let doctor = match StatusFile::from_environment().map(|file| file.instrumented()) {
+        Some(seen) => doctor.told(seen.map_err(|error| format!("{error:#}"))),
+        None => doctor,
+    };
+    let mut report = doctor.run(|| {
         let loaded = Probes::load(&options).and_then(|(mut probes, _)| {
             probes.attach()?;
             Ok((probes.verified(), probes.choice()))

@@ -13,7 +13,7 @@ use std::{borrow::Cow, collections::BTreeMap, io};
 
 use serde::Serialize;
 
-use crate::process::Root;
+use crate::process::{Root, Seen};
 
 /// What a check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -83,11 +83,20 @@ pub struct Doctor {
     root: Root,
     /// Bytes of the ring buffer.
     ring: u32,
+    /// What an agent saw sending traces; the message says why that cannot be told.
+    seen: Result<Vec<Seen>, String>,
 }
 
 impl Doctor {
     pub fn new(root: Root, ring: u32) -> Self {
-        Self { root, ring }
+        Self { root, ring, seen: Ok(Vec::new()) }
+    }
+
+    /// Takes the word of an agent that runs, or ran, for which programs send traces.
+    #[must_use]
+    pub fn told(mut self, seen: Result<Vec<Seen>, String>) -> Self {
+        self.seen = seen;
+        self
     }
 
     /// Runs every check. `extra` tries what only can be tried with everything else in place, such as loading the
@@ -97,7 +106,7 @@ impl Doctor {
         if checks.iter().all(|check| check.state != State::Missing) {
             checks.extend(extra());
         }
-        checks.extend(processes::checks(&self.root));
+        checks.extend(processes::checks(&self.root, &self.seen));
         let works = checks.iter().all(|check| check.state != State::Missing);
         Report {
             works,

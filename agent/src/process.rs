@@ -11,6 +11,7 @@ mod cgroup;
 mod environment;
 mod executable;
 mod image;
+mod instrumented;
 mod interpreter;
 mod listen;
 pub mod namespace;
@@ -35,6 +36,7 @@ pub(crate) use environment::parse as parse_attributes;
 pub(crate) use executable::tests::elf32;
 pub use executable::{Executable, is_32_bit};
 use image::{Image, Observation, Observer};
+pub use instrumented::Seen;
 use listen::Listeners;
 pub use proc::{Root, Stat};
 use resource::{Host, describe};
@@ -183,7 +185,7 @@ impl Processes {
         };
         let verdict = parent.verdict.clone();
         let treatment = verdict.treatment.clone();
-        let run = Run { since: time, start: None, image, treatment, resource: None };
+        let run = Run { since: time, start: None, image, treatment, resource: None, instrumented: false };
         let decision = self.table.insert(tgid, run, verdict);
         (decision == Decision::Trace && matches!(self.scope, Scope::Selected(_)))
             .then_some(Change { tgid, decision })
@@ -257,17 +259,6 @@ impl Processes {
                 "the process uses io_uring: bytes that pass through it are gaps"
             );
         }
-    }
-
-    /// A process was seen to send OTLP traces.
-    pub fn on_instrumented(&self, tgid: u32) {
-        let Some(entry) = self.table.get(tgid) else { return };
-        let path = entry.images.last().map_or("", |run| &*run.image.path);
-        tracing::info!(
-            pid = tgid,
-            path,
-            "a program sends traces itself: its spans are left to it, unless `instrumented: both` is configured"
-        );
     }
 
     /// A process accepted a connection on a local port: decides those that are selected by port.
@@ -386,7 +377,14 @@ impl Processes {
 
     fn store(&mut self, tgid: u32, since: Time, seen: Observation, verdict: Verdict) -> Decision {
         let treatment = verdict.treatment.clone();
-        let run = Run { since, start: seen.start, image: Arc::new(seen.image), treatment, resource: None };
+        let run = Run {
+            since,
+            start: seen.start,
+            image: Arc::new(seen.image),
+            treatment,
+            resource: None,
+            instrumented: false,
+        };
         self.table.insert(tgid, run, verdict)
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     event::{ConnectionId, Data, Direction, End, Event, Open, Role, Time},
     exchange::{Key, Socket},
     limit,
-    policy::Policy,
+    policy::{Instrumented, Policy},
     protocol::{Side, Unseen},
     span::Span,
 };
@@ -125,9 +125,11 @@ impl Engine {
         self.correlator.thread_is_not_task(tgid);
     }
 
-    /// The next process that was found to send OTLP traces: it is instrumented, until it starts another image.
-    pub fn poll_instrumented(&mut self) -> Option<u32> {
-        self.correlator.programs.poll()
+    /// The next process that was found to send OTLP traces, and what becomes of its spans: it is instrumented, until
+    /// it starts another image.
+    pub fn poll_instrumented(&mut self) -> Option<(u32, Instrumented)> {
+        let tgid = self.correlator.programs.poll()?;
+        Some((tgid, self.correlator.policies.of(tgid).instrumented))
     }
 
     /// What holds for exchanges of every process that has no policy of its own.

@@ -1,13 +1,20 @@
-//! Programs that seem to send traces themselves. Whether they do shows only when they do.
+//! Programs that send traces themselves: those that an agent saw doing so, and those that seem to. Whether they do shows
+//! only when they do.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::process::Root;
+use crate::process::{Root, Seen};
 
 /// Where collectors listen for OTLP: gRPC and HTTP (OTLP specification, default ports).
 const PORTS: [u16; 2] = [4317, 4318];
 /// `TCP_ESTABLISHED` of `include/net/tcp_states.h`, as `/proc/net/tcp` writes it.
 const ESTABLISHED: &str = "01";
+
+/// Of those that an agent saw the ones that still run: it may be gone, and its word be old.
+pub(super) fn running(root: &Root, seen: &[Seen]) -> Vec<u32> {
+    let runs = |seen: &&Seen| root.executable(seen.pid).is_some_and(|path| path == seen.executable);
+    seen.iter().filter(runs).map(|seen| seen.pid).collect()
+}
 
 /// Of these processes those that are connected to a port of OTLP, or are told where to send it.
 pub(super) fn find(root: &Root, pids: &[u32]) -> Vec<u32> {

@@ -3,13 +3,14 @@
 use super::{Check, instrumented};
 use crate::{
     privileges,
-    process::{Root, is_32_bit},
+    process::{Root, Seen, is_32_bit},
 };
 
 /// Names that are listed; the rest is counted.
 const LISTED: usize = 5;
 
-pub(super) fn checks(root: &Root) -> Vec<Check> {
+/// `seen`: what an agent saw sending traces.
+pub(super) fn checks(root: &Root, seen: &Result<Vec<Seen>, String>) -> Vec<Check> {
     if !privileges::may_look_at_processes(root) {
         let unknown = |name| {
             Check::note(name, "not looked at: without CAP_SYS_PTRACE the programs of others cannot be")
@@ -26,7 +27,7 @@ pub(super) fn checks(root: &Root) -> Vec<Check> {
             rings.push(pid);
         }
     }
-    vec![
+    let mut checks = vec![
         match list(root, &old) {
             None => Check::ok("32-bit", "no 32-bit program runs"),
             Some(names) => Check::note("32-bit", format!("32-bit programs are not traced: {names}"))
@@ -40,18 +41,36 @@ pub(super) fn checks(root: &Root) -> Vec<Check> {
             )
             .with_remedy("if a program's requests are missing, configure it not to use io_uring"),
         },
-        match list(root, &instrumented::find(root, &pids)) {
-            None => Check::ok("instrumented", "no program seems to send traces itself"),
-            Some(names) => Check::note(
-                "instrumented",
-                format!(
-                    "these seem to send traces themselves (connected to port 4317 or 4318, or \
-                     OTEL_EXPORTER_OTLP_ENDPOINT is set); once they are seen to, their spans are left to them: {names}"
-                ),
-            )
-            .with_remedy("to have spans of both, configure `instrumented: both`"),
-        },
-    ]
+        instrumented_check(root, &pids, seen.as_deref().unwrap_or_default()),
+    ];
+    if let Err(why) = seen {
+        checks.push(Check::note("status", format!("which programs an agent saw sending traces: {why}")));
+    }
+    checks
+}
+
+fn instrumented_check(root: &Root, pids: &[u32], seen: &[Seen]) -> Check {
+    let seen = instrumented::running(root, seen);
+    let mut seeming = instrumented::find(root, pids);
+    seeming.retain(|pid| !seen.contains(pid));
+    let seen = list(root, &seen).map(|names| {
+        format!(
+            "these were seen to send traces themselves; their spans are left to them, unless \
+             `instrumented: both` is configured: {names}"
+        )
+    });
+    let seeming = list(root, &seeming).map(|names| {
+        format!(
+            "these seem to send traces themselves (connected to port 4317 or 4318, or \
+             OTEL_EXPORTER_OTLP_ENDPOINT is set); once they are seen to, their spans are left to them: {names}"
+        )
+    });
+    let findings: Vec<String> = seen.into_iter().chain(seeming).collect();
+    if findings.is_empty() {
+        return Check::ok("instrumented", "no program seems to send traces itself");
+    }
+    Check::note("instrumented", findings.join("; "))
+        .with_remedy("to have spans of both, configure `instrumented: both`")
 }
 
 /// `name (pid), ... and 3 more`.

@@ -137,6 +137,32 @@ fn programs_that_seem_to_be_instrumented_are_named() {
 }
 
 #[test]
+fn programs_that_an_agent_saw_are_named_while_they_run() {
+    let machine = machine();
+    let at = machine.path();
+    for (pid, name) in [(20, "seen"), (21, "another"), (22, "told")] {
+        fs::create_dir_all(at.join(format!("proc/{pid}"))).unwrap();
+        symlink(format!("/bin/{name}"), at.join(format!("proc/{pid}/exe"))).unwrap();
+    }
+    for pid in [20, 22] {
+        write(at, &format!("proc/{pid}/environ"), "OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318\0");
+    }
+    let seen = |pid| Seen { pid, executable: "/bin/seen".to_owned() };
+    let doctor = || Doctor::new(Root::new(at), 16 * 1024 * 1024);
+    // 21 is another program by now, 30 is none any more.
+    let report = doctor().told(Ok(vec![seen(20), seen(21), seen(30)])).run(Vec::new);
+    let check = find(&report, "instrumented");
+    let (were_seen, seem) = check.finding.split_once("; these seem").unwrap();
+    assert!(were_seen.starts_with("these were seen") && were_seen.ends_with(": seen (20)"), "{check:?}");
+    assert!(seem.ends_with(": told (22)"), "{check:?}");
+
+    let report = doctor().told(Err("cannot read status.json".to_owned())).run(Vec::new);
+    let check = find(&report, "status");
+    assert!(check.state == State::Note && check.finding.contains("status.json"), "{check:?}");
+    assert!(report.works);
+}
+
+#[test]
 fn what_could_not_be_looked_at_is_not_said_to_be_absent() {
     let machine = machine();
     write(machine.path(), "proc/self/status", "CapEff:\t0000000000000000\n");

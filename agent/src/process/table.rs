@@ -57,6 +57,8 @@ pub(super) struct Run {
     /// How the configuration wants it treated; `None`: like any other.
     pub(super) treatment: Option<Arc<Treatment>>,
     pub(super) resource: Option<Arc<Resource>>,
+    /// It was seen to send traces itself.
+    pub(super) instrumented: bool,
 }
 
 /// Processes by id.

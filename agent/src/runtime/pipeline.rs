@@ -292,8 +292,8 @@ impl Pipeline {
             let result = self.probes.order(&order);
             self.failures.note("passing an order to the kernel side", result);
         }
-        while let Some(pid) = self.engine.poll_instrumented() {
-            self.processes.on_instrumented(pid);
+        while let Some((pid, treated)) = self.engine.poll_instrumented() {
+            self.processes.on_instrumented(pid, treated);
         }
     }
 

@@ -1,15 +1,22 @@
 //! The agent's counters, as they are shown and written.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use engine::Engine;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{export::Exports, held::Held, process::Processes};
+use crate::{
+    export::Exports,
+    held::Held,
+    process::{Processes, Seen},
+};
 
 /// Names a file that the counters are written to, each second and at the end.
 const VARIABLE: &str = "SPANDREL_STATUS";
+
+/// Programs that are named; of more than so many the file says nothing.
+const NAMED: usize = 1000;
 
 /// All counters at one moment.
 #[derive(Debug, Serialize)]
@@ -25,6 +32,14 @@ pub(super) struct Status {
     /// What failed beside the tracing itself.
     failures: BTreeMap<&'static str, u64>,
     pub(super) traced: usize,
+    /// Programs that send traces themselves, by process id.
+    instrumented: Vec<Seen>,
+}
+
+/// What others look for in the file.
+#[derive(Deserialize)]
+struct Findings {
+    instrumented: Vec<Seen>,
 }
 
 /// What became of the spans that one destination was given.
@@ -50,6 +65,8 @@ impl Status {
         kernel.insert("missed_runs", missed);
         let accounting = engine.accounting();
         let counters = processes.counters();
+        let mut instrumented: Vec<_> = processes.instrumented().take(NAMED).collect();
+        instrumented.sort_unstable();
         Self {
             engine: engine.counters().iter().collect(),
             kernel,
@@ -79,6 +96,7 @@ impl Status {
             memory: memory(),
             failures,
             traced: processes.traced(),
+            instrumented,
         }
     }
 
@@ -119,9 +137,20 @@ fn memory() -> BTreeMap<String, u64> {
 pub struct StatusFile(PathBuf);
 
 impl StatusFile {
-    pub(super) fn from_environment() -> Option<Self> {
+    pub fn from_environment() -> Option<Self> {
         let path = std::env::var_os(VARIABLE).filter(|path| !path.is_empty())?;
         Some(Self(path.into()))
+    }
+
+    /// The programs that the agent which writes the file saw sending traces; none if it has not written it yet.
+    pub fn instrumented(&self) -> Result<Vec<Seen>> {
+        let failed = || format!("cannot read {} ({VARIABLE})", self.0.display());
+        let text = match fs::read(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            text => text.with_context(failed)?,
+        };
+        let findings: Findings = serde_json::from_slice(&text).with_context(failed)?;
+        Ok(findings.instrumented)
     }
 
     /// Replaces the file at once, so that a reader never sees half of it.
@@ -131,5 +160,24 @@ impl StatusFile {
         let failed = || format!("cannot write the counters to {} ({VARIABLE})", self.0.display());
         fs::write(&next, serde_json::to_vec_pretty(status)?).with_context(failed)?;
         fs::rename(&next, &self.0).with_context(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_that_send_traces_are_read_back_from_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = StatusFile(directory.path().join("status.json"));
+        assert_eq!(file.instrumented().unwrap(), [], "no agent has run yet");
+        fs::write(&file.0, r#"{"engine":{"spans":3},"instrumented":[{"pid":7,"executable":"/bin/shop"}]}"#)
+            .unwrap();
+        let seen = Seen { pid: 7, executable: "/bin/shop".to_owned() };
+        assert_eq!(file.instrumented().unwrap(), [seen]);
+        fs::write(&file.0, "{}").unwrap();
+        let error = format!("{:#}", file.instrumented().unwrap_err());
+        assert!(error.contains("status.json (SPANDREL_STATUS)"), "{error}");
     }
 }

@@ -1,6 +1,6 @@
 //! What a process is said to be.
 
-use engine::span::Attribute;
+use engine::{policy::Instrumented, span::Attribute};
 
 use super::*;
 
@@ -234,4 +234,28 @@ fn the_configuration_names_services_that_do_not_state_their_names() {
     assert_eq!(described(7), ("seven".to_owned(), "ops".to_owned()), "its selector names it");
     assert_eq!(described(8), ("own".to_owned(), "own".to_owned()), "what the process states wins");
     assert_eq!(described(9), ("top".to_owned(), "ops".to_owned()));
+}
+
+#[test]
+fn programs_that_send_traces_are_known_until_they_end_or_run_another_image() {
+    let machine = Machine::new();
+    for pid in [7, 8, 9] {
+        machine.start(pid, &SERVER);
+    }
+    let mut processes = machine.processes("[]", "[]");
+    processes.scan();
+    let known = |processes: &Processes| {
+        let mut known: Vec<_> = processes.instrumented().collect();
+        known.sort_unstable();
+        known.into_iter().map(|seen| (seen.pid, seen.executable)).collect::<Vec<_>>()
+    };
+    assert_eq!(known(&processes), []);
+    processes.on_instrumented(7, Instrumented::Skip);
+    processes.on_instrumented(8, Instrumented::Both);
+    processes.on_instrumented(70, Instrumented::Skip);
+    let server = || SERVER.path.to_owned();
+    assert_eq!(known(&processes), [(7, server()), (8, server())]);
+    processes.on_exit(&process(7, 1, SECOND));
+    exec(&mut processes, process(8, 1, SECOND), "/bin/x", "x", "");
+    assert_eq!(known(&processes), []);
 }
