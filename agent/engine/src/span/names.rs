@@ -60,8 +60,10 @@ pub const TARGET_TRUNCATED: &str = "spandrel.target_truncated";
 
 /// Event: an informational response, with its status code.
 pub const EVENT_INFORMATIONAL: &str = "spandrel.informational";
-/// Event: the connection was reset.
+/// Event: the connection was reset, or the stream.
 pub const EVENT_RESET: &str = "spandrel.reset";
+/// Of that event: the error code of HTTP/2's RST_STREAM by its name.
+pub const RESET_CODE: &str = "spandrel.reset.code";
 /// Event: bytes of the exchange were not captured.
 pub const EVENT_GAP: &str = "spandrel.gap";
 /// Event: the first byte of the response; only if asked for.

@@ -218,9 +218,11 @@ fn what_becomes_of_a_stream_behind_its_status_is_no_failure() {
     let request =
         [writer::PREFACE, &writer::settings(&[]), &Encoder::default().headers(1, &head, false), &message]
             .concat();
-    for code in [0, 8] {
+    // The first asks for no more of the request (RFC 9113, 8.1).
+    for (code, event) in [(0, ""), (8, "event spandrel.reset spandrel.reset.code=CANCEL")] {
         let response = [answered(OK), writer::reset(1, code)].concat();
-        call(&request).answer(response).gives(&with_server("server.address=shop\nserver.port:50051\nPEER"));
+        let whole = with_server("server.address=shop\nserver.port:50051\nPEER");
+        call(&request).answer(response).gives(&format!("{whole}\n{event}"));
     }
 }
 
@@ -234,7 +236,9 @@ fn a_call_that_fails_before_it_has_a_status_says_how() {
             .replace("received:1", "received:0")
     };
     let reset = [writer::settings(&[]), writer::reset(1, 7)].concat();
-    call(asked(&[])).answer(reset).gives(&fails("REFUSED_STREAM", "UNAVAILABLE"));
+    let refused =
+        fails("REFUSED_STREAM", "UNAVAILABLE") + "\nevent spandrel.reset spandrel.reset.code=REFUSED_STREAM";
+    call(asked(&[])).answer(reset).gives(&refused);
     let closed = writer::settings(&[]);
     call(asked(&[])).answer(&closed).closed().gives(&fails("connection_closed", "UNAVAILABLE"));
     let gone = fails("connection_reset", "UNAVAILABLE") + "\nevent spandrel.reset";

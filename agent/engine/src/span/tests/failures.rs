@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::http2::tests::writer::{self, Encoder};
 
 const SERVER: &str = "
     http.request.method=GET
@@ -27,6 +28,44 @@ fn a_reset_is_an_error_and_an_event() {
     for errno in [32, 103, 104] {
         both(|case| case.failed(errno), "Error", "error.type=connection_reset\nevent spandrel.reset");
     }
+}
+
+#[test]
+fn a_stream_that_is_reset_has_an_event_with_its_error_code() {
+    let asked = [writer::PREFACE, &writer::settings(&[]), &Encoder::default().get(1, "/a")].concat();
+    let settings = writer::settings(&[]);
+    for (code, name, outcome) in [
+        (2, "INTERNAL_ERROR", "Error\nerror.type=INTERNAL_ERROR"),
+        (7, "REFUSED_STREAM", "Error\nerror.type=REFUSED_STREAM"),
+        (0x99, "_OTHER", "Error\nerror.type=_OTHER"),
+    ] {
+        for (case, kind) in [(serve(&asked), "Server"), (call(&asked), "Client")] {
+            let more =
+                if kind == "Server" { "url.path=/a\nurl.scheme=http" } else { "url.full=http://shop/a" };
+            case.answer([&settings[..], &writer::reset(1, code)].concat()).gives(&format!(
+                "GET | {kind} | {outcome}
+                 http.request.method=GET
+                 {more}
+                 server.address=shop
+                 server.port:80
+                 network.protocol.version=2
+                 event spandrel.reset spandrel.reset.code={name}
+                 PEER"
+            ));
+        }
+    }
+    // A client that gives up did not fail; the wire shows what it did.
+    call([&asked[..], &writer::reset(1, 8)].concat()).answer(&settings).gives(
+        "GET | Client | Unset
+         http.request.method=GET
+         url.full=http://shop/a
+         server.address=shop
+         server.port:80
+         network.protocol.version=2
+         spandrel.end=cancelled
+         event spandrel.reset spandrel.reset.code=CANCEL
+         PEER",
+    );
 }
 
 #[test]

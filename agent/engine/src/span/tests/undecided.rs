@@ -148,7 +148,10 @@ fn a_span_that_is_nobodys_says_what_is_true_of_both() {
     }
     let cancelled = [writer::PREFACE, &writer::settings(&[])].concat().len();
     let (start, head) = asked.split_at(cancelled);
-    call([start, head, &writer::reset(1, 8)].concat())
-        .answer(writer::settings(&[]))
-        .gives(&format!("HTTP | Client | Unset\nspandrel.end=cancelled\n{attributes}"));
+    call([start, head, &writer::reset(1, 8)].concat()).answer(writer::settings(&[])).gives(&format!(
+        "HTTP | Client | Unset
+             spandrel.end=cancelled
+             event spandrel.reset spandrel.reset.code=CANCEL
+             {attributes}"
+    ));
 }
