@@ -27,6 +27,8 @@ struct Exchange {
     errors: [Option<&'static str>; 2],
     /// The client wanted no answer any more.
     cancelled: bool,
+    /// The error code of RST_STREAM.
+    reset: Option<&'static str>,
     /// Bytes to the server and from it, where all of them were sent.
     bodies: [Option<i64>; 2],
     /// Interim responses.
@@ -38,6 +40,7 @@ const OK: Exchange = Exchange {
     status: Some(200),
     errors: [None; 2],
     cancelled: false,
+    reset: None,
     bodies: [Some(0), Some(3)],
     hints: 0,
 };
@@ -61,14 +64,15 @@ fn exchanges(client: Peer, server: Peer) -> BTreeMap<String, Exchange> {
         add("hints", Exchange { hints: 1, ..OK });
     }
     add("behind", OK);
-    let cancelled = Exchange { cancelled: true, bodies: [None; 2], ..OK };
+    let cancelled = Exchange { cancelled: true, reset: Some("CANCEL"), bodies: [None; 2], ..OK };
     add("cancel", cancelled.clone());
     add("hang", Exchange { status: None, ..cancelled });
     let (status, error) = match server {
         Peer::Go => (Some(200), "INTERNAL_ERROR"),
         Peer::Hyper | Peer::Node => (None, "ENHANCE_YOUR_CALM"),
     };
-    add("reset", Exchange { status, errors: [Some(error); 2], bodies: [None; 2], ..OK });
+    let reset = Some(error);
+    add("reset", Exchange { status, errors: [reset; 2], reset, bodies: [None; 2], ..OK });
     // Not all of the request is sent.
     add("early", Exchange { bodies: [None, Some(3)], ..post });
     (0..5).for_each(|n| add(&format!("hold/{n}"), OK));
@@ -101,7 +105,13 @@ fn assert_right(span: &Span, exchange: &Exchange) {
     let hints = span.events.iter().filter(|(name, attributes)| {
         name == "spandrel.informational" && attributes["http.response.status_code"] == 103
     });
-    assert_eq!((hints.count(), span.events.len()), (exchange.hints, exchange.hints), "{span:#?}");
+    let resets = span.events.iter().filter(|(name, attributes)| {
+        name == "spandrel.reset"
+            && exchange.reset.is_some_and(|code| attributes["spandrel.reset.code"] == code)
+    });
+    let expected = (exchange.hints, usize::from(exchange.reset.is_some()));
+    assert_eq!((hints.count(), resets.count()), expected, "{span:#?}");
+    assert_eq!(span.events.len(), expected.0 + expected.1, "{span:#?}");
 }
 
 fn assert_is_http2(span: &Span) {
