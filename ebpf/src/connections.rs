@@ -8,6 +8,7 @@ use abi::{
     record::end,
 };
 use aya_ebpf::{
+    helpers::bpf_ktime_get_ns,
     macros::map,
     maps::{Array, HashMap, PerCpuArray},
 };
@@ -24,7 +25,7 @@ use crate::{
 };
 
 use self::place::account_from;
-pub(crate) use self::place::place;
+pub(crate) use self::place::{is_alone, is_settled, place, settle};
 
 /// By address of `struct sock`. Plain, never LRU: that would evict the idle keep-alive connection first.
 #[map]
@@ -42,6 +43,27 @@ pub(crate) fn find(sk: u64, inode: u64) -> Option<*mut Connection> {
 #[inline(always)]
 pub(crate) fn find_sock(sk: u64) -> Option<*mut Connection> {
     CONNECTIONS.get_ptr_mut(sk)
+}
+
+/// The socket begins to send for the thread, or goes on. Whether that is noted: it is not if another thread is inside.
+#[inline(always)]
+pub(crate) fn begins(connection: &mut Connection, thread: Thread) -> bool {
+    if connection.sender == 0 {
+        // SAFETY: the helper only reads the clock.
+        connection.sender_since = unsafe { bpf_ktime_get_ns() };
+        connection.sender = thread.tid;
+    }
+    connection.sender == thread.tid
+}
+
+/// Takes the time at which the socket began to send for the thread; `None` if it is not noted here.
+#[inline(always)]
+pub(crate) fn began(connection: &mut Connection, thread: Thread) -> Option<u64> {
+    if connection.sender != thread.tid {
+        return None;
+    }
+    connection.sender = 0;
+    Some(connection.sender_since)
 }
 
 /// Forgets a connection.

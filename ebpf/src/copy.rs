@@ -26,6 +26,7 @@ use crate::{
     frames::{self, Frames},
     inflight::{self, Call},
     judge, memory, output,
+    quiet::{self, Row},
     settings::setting,
     verifier::at_most,
 };
@@ -37,20 +38,20 @@ const STEPS: usize = 1024;
 /// Elements of a short vector, which is read at once.
 const FEW: usize = 4;
 /// Offset of the vector in `struct user_msghdr` (include/linux/socket.h).
-const MSGHDR_IOV: u64 = 16;
+pub(crate) const MSGHDR_IOV: u64 = 16;
 
 /// A call being copied. One a processor: see `output::SCRATCH`.
 #[repr(C)]
 pub(crate) struct Walk {
     pub(crate) call: Call,
     /// Address of the next element of the vector, and how many are left.
-    next: u64,
-    left: u64,
+    pub(crate) next: u64,
+    pub(crate) left: u64,
     /// A short vector: addresses and lengths.
     vector: [[u64; 2]; FEW],
     /// The current element's bytes that are not yet taken.
-    base: u64,
-    length: u64,
+    pub(crate) base: u64,
+    pub(crate) length: u64,
     /// Bytes of the piece that are filled.
     pub(crate) filled: u32,
     /// Bytes of the call to pass over: body that was ordered skipped, content of frames.
@@ -63,6 +64,7 @@ pub(crate) struct Walk {
     /// Bytes of the whole call that can be copied; 0: they were ordered skipped.
     copyable: u32,
     pub(crate) frames: Frames,
+    pub(crate) row: Row,
     /// Stream position behind the call's last byte.
     end: u64,
     /// State of `judge::look`.
@@ -160,23 +162,24 @@ fn try_begin(thread: u64, moved: u32, mut copyable: u32) -> Result<u64, ProbeErr
     let Some((connection, place)) = connections::place(&walk.call, moved)? else { return Ok(DONE) };
     // SAFETY: see `connections::find`.
     let connection = unsafe { &mut *connection };
-    let call = &walk.call;
-    // SAFETY: the helper only reads the clock.
-    let now = unsafe { bpf_ktime_get_ns() };
-    let unseen = call.flags & inflight::flag::ENTRY_UNSEEN != 0;
-    let mut flags = 0;
-    if unseen {
-        flags |= data_flag::ENTRY_UNSEEN;
-    }
-    let mut position = place.position;
     let mut offset = 0;
-    let half = connections::half(connection, call.direction);
-    let content = frames::begin(&mut walk.frames, half, position, moved, !place.ambiguous);
+    let way = walk.call.direction;
+    let uncopyable = walk.call.flags & inflight::flag::UNCOPYABLE != 0;
+    let half = connections::half(connection, way);
+    let mut content = frames::begin(&mut walk.frames, half, place.position, moved, !place.ambiguous);
     let followed = walk.frames.followed != 0;
-    let limit = if followed { limit::FRAMED_COPY_LIMIT } else { setting!(copy_limit) };
-    if followed {
-        flags |= data_flag::FRAMED;
+    if followed && !uncopyable {
+        let loud = content != 0 && !walk.frames.is_quiet();
+        let passed = quiet::begin(walk, half, place.position, moved, content);
+        if loud && passed != content {
+            // The last bytes of a payload: a record without bytes tells when they were moved.
+            describe(&mut scratch.record, &walk.call, thread, moved, place.position, data_flag::FRAMED);
+            output::data(0, content);
+        }
+        content = passed;
     }
+    let limit = if followed { limit::FRAMED_COPY_LIMIT } else { setting!(copy_limit) };
+    let mut flags = if followed { data_flag::FRAMED } else { 0 };
     let mut allowance = if copyable < limit { copyable } else { limit };
     let mut span = moved;
     if place.ambiguous {
@@ -184,45 +187,35 @@ fn try_begin(thread: u64, moved: u32, mut copyable: u32) -> Result<u64, ProbeErr
         allowance = 0;
         span = place.span;
     }
-    let file = call.kind == call::SENDFILE || call.kind == call::SPLICE;
-    if file || call.flags & inflight::flag::UNCOPYABLE != 0 {
+    let file = walk.call.kind == call::SENDFILE || walk.call.kind == call::SPLICE;
+    if file || uncopyable {
         flags |= data_flag::UNCOPYABLE;
         allowance = 0;
     }
-    let skip_until = if followed { position + u64::from(content) } else { half.skip_until };
-    if skip_until > position && !place.ambiguous {
-        let skipped = skip_until - position;
-        if skipped > u64::from(moved) || skipped == u64::from(moved) && walk.frames.go_on(moved) {
+    let skip_until = if followed { place.position + u64::from(content) } else { half.skip_until };
+    if skip_until > place.position && !place.ambiguous {
+        let skipped = skip_until - place.position;
+        let goes_on = walk.frames.go_on(moved) || walk.frames.is_quiet();
+        if skipped > u64::from(moved) || skipped == u64::from(moved) && goes_on {
             counters::add(counter::SKIPPED_BYTES, u64::from(moved));
             return Ok(DONE);
         }
         if skipped == u64::from(moved) {
-            // The last bytes of a body: a record without bytes tells when they were moved.
+            // The last bytes of a body, or of a payload: as above.
             (allowance, copyable) = (0, 0);
         } else {
             counters::add(counter::SKIPPED_BYTES, skipped);
             offset = skipped as u32;
             walk.frames.leave(offset);
-            position = skip_until;
         }
     }
-    scratch.record = DataRecord {
-        header: RecordHeader { kind: kind::DATA, flags, length: 0, time: now },
-        conn: ConnectionId { sock: call.sk, inode: call.inode },
-        enter: if unseen { now } else { call.enter },
-        task: thread & 0xffff_ffff,
-        position,
-        tgid: (thread >> 32) as u32,
-        tid: thread as u32,
-        call_length: moved,
-        call_offset: offset,
-        covered: 0,
-        copied: 0,
-        direction: call.direction,
-        padding: [0; 3],
-        frame: NO_FRAME,
-    };
-    source(walk, moved)?;
+    if half.quiet_length != 0 {
+        quiet::report(walk.call.sk, u64::from(way), thread);
+    }
+    let record = &mut scratch.record;
+    describe(record, &walk.call, thread, moved, place.position.wrapping_add(u64::from(offset)), flags);
+    record.call_offset = offset;
+    source(walk, moved);
     walk.filled = 0;
     walk.skip = offset;
     walk.bytes = span.wrapping_sub(offset);
@@ -247,6 +240,31 @@ fn try_begin(thread: u64, moved: u32, mut copyable: u32) -> Result<u64, ProbeErr
         return Ok(WHOLE);
     }
     Ok(if walk.left <= FEW as u64 && walk.left > 0 { SHORT } else { CONTINUE })
+}
+
+/// The record of a call's bytes from this position on.
+#[inline(always)]
+fn describe(record: &mut DataRecord, call: &Call, thread: u64, moved: u32, position: u64, flags: u16) {
+    // SAFETY: the helper only reads the clock.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let unseen = call.flags & inflight::flag::ENTRY_UNSEEN != 0;
+    let flags = if unseen { flags | data_flag::ENTRY_UNSEEN } else { flags };
+    *record = DataRecord {
+        header: RecordHeader { kind: kind::DATA, flags, length: 0, time: now },
+        conn: ConnectionId { sock: call.sk, inode: call.inode },
+        enter: if unseen { now } else { call.enter },
+        task: thread & 0xffff_ffff,
+        position,
+        tgid: (thread >> 32) as u32,
+        tid: thread as u32,
+        call_length: moved,
+        call_offset: 0,
+        covered: 0,
+        copied: 0,
+        direction: call.direction,
+        padding: [0; 3],
+        frame: NO_FRAME,
+    };
 }
 
 /// Copies and submits a call that is [`SHORT`]: with one read for the vector and no state between its elements. The
@@ -323,7 +341,7 @@ fn zero(word: &mut u64) {
 
 /// Where the bytes are, by the kind of the call.
 #[inline(always)]
-fn source(walk: &mut Walk, moved: u32) -> Result<(), ProbeError> {
+pub(crate) fn source(walk: &mut Walk, moved: u32) {
     zero(&mut walk.base);
     zero(&mut walk.length);
     match walk.call.kind {
@@ -345,7 +363,6 @@ fn source(walk: &mut Walk, moved: u32) -> Result<(), ProbeError> {
             walk.length = u64::from(moved);
         }
     }
-    Ok(())
 }
 
 /// Takes the next element, or copies from the current one into the piece.

@@ -8,7 +8,7 @@ use abi::{
     Connection,
     conn::{
         Half, direction,
-        frame::{HEADER, KEPT, LEFT_OUT_MIN, NOT_DATA, UNKNOWN},
+        frame::{HEADER, KEPT, LEFT_OUT_MIN, NOT_DATA, QUIET, UNKNOWN},
     },
     counter, limit,
     record::{NO_FRAME, data_flag},
@@ -17,7 +17,7 @@ use abi::{
 use crate::{
     connections,
     copy::{self, Walk},
-    counters, output,
+    counters, output, quiet,
     verifier::at_most,
 };
 
@@ -43,11 +43,11 @@ pub(crate) struct Frames {
     /// 1: they are followed.
     pub(crate) followed: u32,
     /// Where the next header begins or goes on. Beyond what is copied: payload comes first.
-    next: u32,
+    pub(crate) next: u32,
     /// See [`Half::frame_word`], [`Half::frame_have`], [`Half::frame_kept`].
     word: u32,
-    have: u32,
-    kept: u32,
+    pub(crate) have: u32,
+    pub(crate) kept: u32,
     /// Where the content of the last DATA frame begins.
     content: u32,
     /// What lies behind is content and left out, up to `next`; 0: nothing is.
@@ -68,6 +68,7 @@ pub(crate) fn begin(frames: &mut Frames, half: &mut Half, position: u64, moved: 
     let fits = payload <= LENGTH_MAX + HEADER as u64 && (half.frame_have == 0 || payload == 0);
     if !in_order || half.position != position.wrapping_add(u64::from(moved)) || !fits {
         half.frame_at = UNKNOWN;
+        quiet::forget(half);
         return 0;
     }
     let payload = payload as u32;
@@ -162,6 +163,12 @@ impl Frames {
     #[inline(always)]
     pub(crate) fn go_on(&self, moved: u32) -> bool {
         self.followed != 0 && self.next > moved
+    }
+
+    /// Whether what goes on up to `next` is a frame that tells nothing, its end neither.
+    #[inline(always)]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.followed != 0 && self.kept == u32::from(QUIET)
     }
 
     /// Content of a DATA frame goes on up to `next`: what lies behind the bytes of it that are kept is left out, if it is
@@ -345,12 +352,23 @@ pub(crate) fn tell(half: &mut Half, position: u64) {
 /// bytes that passed of the same header, not of an earlier one.
 #[inline(always)]
 fn publish(half: &mut Half, position: u64, frames: &Frames) {
+    put(half, position, frames.word, frames.have as u8, frames.kept as u8);
+}
+
+/// Quiet frames reach up to the next header.
+#[inline(always)]
+pub(crate) fn keep_quiet(half: &mut Half, next: u64) {
+    put(half, next, 0, 0, QUIET);
+}
+
+#[inline(always)]
+fn put(half: &mut Half, position: u64, word: u32, have: u8, kept: u8) {
     // SAFETY: aligned words in a map value; volatile keeps their order.
     unsafe {
         (&raw mut half.frame_at).write_volatile(UNKNOWN);
-        (&raw mut half.frame_word).write_volatile(frames.word);
-        (&raw mut half.frame_have).write_volatile(frames.have as u8);
-        (&raw mut half.frame_kept).write_volatile(frames.kept as u8);
+        (&raw mut half.frame_word).write_volatile(word);
+        (&raw mut half.frame_have).write_volatile(have);
+        (&raw mut half.frame_kept).write_volatile(kept);
         (&raw mut half.frame_at).write_volatile(position);
     }
 }

@@ -22,6 +22,9 @@ const ARGUMENTS: usize = 16;
 /// Layout of the context of `syscalls/sys_exit_*`: return value at 16.
 const RETURNED: usize = 16;
 
+/// include/linux/socket.h
+pub(crate) const MSG_OOB: u64 = 0x1;
+
 /// The system call's number.
 #[inline(always)]
 fn number(ctx: &TracePointContext) -> i64 {

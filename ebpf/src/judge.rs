@@ -6,7 +6,7 @@
 
 use abi::{
     Connection,
-    conn::{flag, verdict},
+    conn::{flag, frame::HEADER, verdict},
     counter, limit,
 };
 
@@ -25,9 +25,9 @@ pub(crate) fn admits(connection: &mut Connection, direction: u8, length: u32) ->
     }
     let opening = connection.flags & flag::FROM_OPENING != 0;
     let before = connections::half(connection, direction).judged;
-    let frame = starts_frame(length, opening);
+    let frame = if opening { before == 0 && starts_settings(length) } else { starts_frame(length) };
     if opening {
-        frames::recognise(connection, direction, before, length, frame);
+        frames::recognise(connection, direction, before, length, frame && length >= HEADER);
     }
     let answer =
         if frame { MESSAGE } else { look(u64::from(length), u64::from(if opening { before } else { 0 })) };
@@ -60,23 +60,43 @@ pub(crate) fn admits(connection: &mut Connection, direction: u8, length: u32) ->
     }
 }
 
-/// Does the call begin with a frame header of HTTP/2 (RFC 9113, 4.1)? A connection that is seen from its opening
-/// begins with SETTINGS, which a server need not wait with (3.4); an older one with any frame.
+/// What a server begins with, and need not wait with until the client spoke (RFC 9113, 3.4): SETTINGS. Of a header that is
+/// read in pieces the first one tells it, as far as it goes; the rest is for user space to judge.
 #[inline(always)]
-fn starts_frame(length: u32, opening: bool) -> bool {
-    const HEADER: u32 = 9;
+fn starts_settings(length: u32) -> bool {
     const SETTINGS: u8 = 4;
+    let Ok(scratch) = output::scratch() else { return false };
+    // SAFETY: the payload is longer than a frame header.
+    let byte = |index: usize| unsafe { (&raw const (*scratch).payload).cast::<u8>().add(index).read() };
+    let mut index = 0;
+    while index < HEADER {
+        if index >= length {
+            break;
+        }
+        let other = match index {
+            // Any length below 256, which is that of 42 settings.
+            2 => false,
+            3 => byte(3) != SETTINGS,
+            _ => byte(index as usize) != 0,
+        };
+        if other {
+            return false;
+        }
+        index += 1;
+    }
+    length > 0
+}
+
+/// Does a call on an older connection begin with a frame header of HTTP/2 (RFC 9113, 4.1)?
+#[inline(always)]
+fn starts_frame(length: u32) -> bool {
     const CONTINUATION: u8 = 9;
     let Ok(scratch) = output::scratch() else { return false };
     if length < HEADER {
         return false;
     }
-    // SAFETY: the payload is longer than a frame header.
+    // SAFETY: as above.
     let byte = |index: usize| unsafe { (&raw const (*scratch).payload).cast::<u8>().add(index).read() };
-    let stream = byte(5) | byte(6) | byte(7) | byte(8);
-    if opening {
-        return byte(0) == 0 && byte(1) == 0 && byte(3) == SETTINGS && byte(4) == 0 && stream == 0;
-    }
     // No more than 16,384 bytes, and the reserved bit unset.
     byte(0) == 0 && byte(1) <= 0x40 && byte(3) <= CONTINUATION && byte(5) & 0x80 == 0
 }

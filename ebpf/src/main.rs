@@ -14,6 +14,7 @@ mod inflight;
 mod judge;
 mod memory;
 mod output;
+mod quiet;
 mod registers;
 mod settings;
 mod socket;

@@ -1,10 +1,10 @@
 //! The ring: reserve, fill, submit; what did not fit is counted.
 
 use abi::{
-    Connection, ConnectionId, DataRecord, EndRecord, OpenRecord, ProcessRecord, RecordHeader,
-    conn::flag,
+    Connection, ConnectionId, DataRecord, EndRecord, OpenRecord, ProcessRecord, QuietRecord, RecordHeader,
+    conn::{direction, flag},
     counter, limit,
-    record::{Kind, kind},
+    record::{Kind, end, kind},
 };
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
@@ -17,7 +17,7 @@ use crate::{
     connections, counters,
     error::ProbeError,
     filter::Thread,
-    inflight, memory,
+    inflight, memory, quiet,
     settings::{offset, setting},
     socket::{AF_INET, AF_UNIX},
     verifier::at_most,
@@ -86,7 +86,7 @@ pub(crate) fn data(copied: u32, covered: u32) -> u64 {
 }
 
 #[inline(always)]
-fn header(kind: Kind, length: usize) -> RecordHeader {
+pub(crate) fn header(kind: Kind, length: usize) -> RecordHeader {
     // SAFETY: the helper only reads the clock.
     RecordHeader { kind, flags: 0, length: length as u32, time: unsafe { bpf_ktime_get_ns() } }
 }
@@ -187,6 +187,18 @@ unsafe fn addresses(record: *mut OpenRecord, sk: u64, family: u16) -> Result<(),
     Ok(())
 }
 
+/// Reports frames that passed without records.
+#[inline(always)]
+pub(crate) fn quiet(record: QuietRecord) {
+    let Some(mut entry) = RECORDS.reserve::<QuietRecord>(0) else {
+        counters::add(counter::RING_FULL, 1);
+        counters::add(counter::RING_FULL_BYTES, u64::from(record.length));
+        return;
+    };
+    entry.write(record);
+    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
+}
+
 /// Reports the end of a direction or of the connection, if the connection was announced. Whether that is done: an
 /// end that did not fit is to be tried again.
 #[inline(always)]
@@ -201,6 +213,13 @@ pub(crate) fn end(
     const BOTH: u8 = 3;
     if connection.flags & flag::ANNOUNCED == 0 || connection.flags & flag::ENDED != 0 {
         return true;
+    }
+    if how != end::CALL_FAILED {
+        for way in [direction::RECEIVED, direction::SENT] {
+            if directions & 1 << way != 0 && connections::half(connection, way).quiet_length != 0 {
+                quiet::report(sk, u64::from(way), thread.key());
+            }
+        }
     }
     let Some(mut entry) = RECORDS.reserve::<EndRecord>(0) else {
         counters::add(counter::RING_FULL, 1);

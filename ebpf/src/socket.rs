@@ -133,20 +133,25 @@ pub(crate) fn inode_of(sk: u64) -> Result<u64, ProbeError> {
     memory::kernel(socket.wrapping_add(offset!(socket_to_inode) as u64), offset!(inode_number))
 }
 
-/// Address and sockfs inode of a socket that a program was told as an argument. The inode is 0 if it has no file: it is
-/// the kernel's own, or was orphaned.
+/// Address of a socket that a program was told as an argument.
 #[inline(always)]
-pub(crate) fn of_argument(pointer: *const u8) -> Result<(u64, u64), ProbeError> {
+pub(crate) fn number_of(pointer: *const u8) -> Result<u64, ProbeError> {
+    copy::number(pointer)
+}
+
+/// The sockfs inode of a socket that a program was told as an argument; 0 if it has no file: it is the kernel's own, or was
+/// orphaned.
+#[inline(always)]
+pub(crate) fn inode_of_argument(pointer: *const u8) -> u64 {
     let (socket, file) = (offset!(sock_socket), offset!(socket_file));
     let (inode, number) = (offset!(file_inode), offset!(inode_number));
     // SAFETY: as in `table`: the verifier knows what an argument points to.
-    let number = unsafe {
+    unsafe {
         let socket = pointer.add(socket).cast::<*const u8>().read_volatile();
         let file = socket.add(file).cast::<*const u8>().read_volatile();
         let inode = file.add(inode).cast::<*const u8>().read_volatile();
         inode.add(number).cast::<u64>().read_volatile()
-    };
-    Ok((copy::number(pointer)?, number))
+    }
 }
 
 /// The file that a `struct sock` belongs to; 0 if it is the kernel's own, or was orphaned.

@@ -10,9 +10,9 @@ use acceptance::{
     TempDir,
     process::output,
     span::Kind,
-    spandrel::{Agent, Finished, Options, assert_accounted},
+    spandrel::{Agent, Finished, Options, assert_accounted, counter},
     token,
-    wait::LONG,
+    wait::{LONG, poll},
     workload::http2::{nghttpd, nghttpd_with},
 };
 
@@ -124,6 +124,61 @@ fn content_hides_no_frame_that_follows_it_in_the_same_call() {
         assert!(span.text("spandrel.incomplete").is_none(), "{span:#?}");
     }
     assert_eq!(kernel(&finished, "uncopied_bytes"), 0);
+}
+
+/// Frames of an upload make no records any more once user space knows that they tell nothing; what passed is counted all
+/// the same, and what follows is seen.
+#[test]
+fn a_long_upload_passes_without_records_and_is_counted_to_the_byte() {
+    const FRAME: usize = 16_384;
+    /// Frames of one write.
+    const AT_ONCE: usize = 16;
+    let _machine = live!();
+    let directory = TempDir::new();
+    let token = token();
+    directory.write(&token, "ok\n");
+    let (server, port) = nghttpd_with(&directory, &["-w", "30", "-W", "30"]);
+    let pids = vec![server.pid(), std::process::id()];
+    let settings = vec!["opt_in: [http.request.body.size]".to_owned()];
+    let agent = Agent::start(&Options { pids, settings, ..Options::default() });
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    let preface = &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..];
+    socket.write_all(&[preface, &frame(4, 0, 0, &[])].concat()).unwrap();
+    read_until(&mut socket, |frames| frames.iter().any(|frame| frame.0 == 4 && frame.1 == 1));
+    socket.write_all(&frame(4, 1, 0, &[])).unwrap();
+    socket.write_all(&headers(1, true, &format!("/{token}?upload"))).unwrap();
+    let content = frame(0, 0, 1, &[b'x'; FRAME]).repeat(AT_ONCE);
+    let mut sent = 0;
+    let mut before = (0, 0);
+    // Until the content of many writes made no more than a record now and then.
+    let quiet = poll(LONG, || {
+        socket.write_all(&content).unwrap();
+        sent += AT_ONCE * FRAME;
+        let counters = agent.counters();
+        let of = |name: &str| counter(&counters, &format!("/kernel/{name}"));
+        let now = (of("skipped_bytes"), of("data_records"));
+        let (skipped, records) = (now.0 - before.0, now.1 - before.1);
+        if skipped == 0 {
+            return None;
+        }
+        before = now;
+        // Seen from both ends.
+        (skipped > 40 * FRAME as u64 && records * 10 < skipped / FRAME as u64).then_some(())
+    });
+    assert!(quiet.is_some(), "records are still made: {:#}", agent.counters());
+    socket.write_all(&[frame(0, 1, 1, &[]), headers(3, false, &format!("/{token}?behind"))].concat()).unwrap();
+    let ended = |frames: &[(u8, u8)]| frames.iter().filter(|frame| frame.0 == 0 && frame.1 & 1 != 0).count();
+    read_until(&mut socket, |frames| ended(frames) == 2);
+    let finished = agent.finish(&token, 4);
+    assert_accounted(&finished.counters);
+    assert_eq!(finished.counter("/engine/gaps"), 0, "{:#}", finished.counters);
+    for span in &finished.spans {
+        assert_eq!(span.code(), Some(200), "{span:#?}");
+        assert!(span.text("spandrel.incomplete").is_none(), "{span:#?}");
+        let size = if span.method() == "POST" { sent as i64 } else { 0 };
+        assert_eq!(span.number("http.request.body.size"), Some(size), "{span:#?}");
+    }
 }
 
 /// Reads frames until those seen, as type and flags, are enough.

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use abi::{DataRecord, EndRecord, OpenRecord, ProcessRecord, record::kind};
+use abi::{DataRecord, EndRecord, OpenRecord, ProcessRecord, QuietRecord, record::kind};
 use zerocopy::FromBytes;
 
 use crate::variation::{Records, kind_of};
@@ -114,6 +114,7 @@ fn process_of(record: &[u8]) -> Option<u32> {
         kind::OPEN => OpenRecord::ref_from_prefix(record).ok().map(|(open, _)| open.tgid),
         kind::DATA => DataRecord::ref_from_prefix(record).ok().map(|(data, _)| data.tgid),
         kind::END => EndRecord::ref_from_prefix(record).ok().map(|(end, _)| end.tgid),
+        kind::QUIET => QuietRecord::ref_from_prefix(record).ok().map(|(quiet, _)| quiet.tgid),
         _ => ProcessRecord::ref_from_prefix(record).ok().map(|(process, _)| process.tgid),
     }
 }

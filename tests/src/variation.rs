@@ -2,7 +2,10 @@
 //!
 //! A recording here is the list of its records, each the exact bytes that were in the ring.
 
-use abi::{DataRecord, EndRecord, OpenRecord, ProcessRecord, RecordHeader, conn::ConnectionId, record::kind};
+use abi::{
+    DataRecord, EndRecord, OpenRecord, ProcessRecord, QuietRecord, RecordHeader, conn::ConnectionId,
+    record::kind,
+};
 use zerocopy::{FromBytes, IntoBytes};
 
 pub type Records = Vec<Vec<u8>>;
@@ -135,6 +138,13 @@ fn twin(record: &[u8]) -> Vec<u8> {
                 data.tgid += OTHER;
                 data.tid += OTHER;
                 data.task += u64::from(OTHER);
+            }
+        }
+        Some(kind::QUIET) => {
+            if let Ok((quiet, _)) = QuietRecord::mut_from_prefix(&mut record) {
+                other(&mut quiet.conn);
+                quiet.tgid += OTHER;
+                quiet.tid += OTHER;
             }
         }
         Some(kind::END) => {

@@ -5,7 +5,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use abi::{
-    DataRecord, EndRecord, OpenRecord, ProcessRecord, RecordHeader,
+    DataRecord, EndRecord, OpenRecord, ProcessRecord, QuietRecord, RecordHeader,
     conn::{direction, flag, role},
     limit,
     record::{data_flag, end, kind},
@@ -118,6 +118,18 @@ pub enum Framing {
     Inside,
     /// It follows them, and the first that begins in the bytes does so at this stream position.
     From(u64),
+    /// It follows them, and has seen what passed without a copy.
+    Quiet(Quiet),
+}
+
+/// Whole frames of HTTP/2, the last of which may be cut off by the end of its direction, that passed without a copy, since
+/// they tell nothing: none of them begins, ends or resets a stream, or changes what another means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quiet {
+    /// The stream of those that are DATA, 0 if none is.
+    pub stream: u32,
+    /// Bytes of their content.
+    pub content: u64,
 }
 
 /// How a direction or connection ended.
@@ -215,6 +227,10 @@ impl<'a> Event<'a> {
                 let (data, payload) = DataRecord::ref_from_prefix(record).map_err(|_| short)?;
                 Ok(Self::Data(decode_data(data, payload)?))
             }
+            kind::QUIET => {
+                let (quiet, _) = QuietRecord::ref_from_prefix(record).map_err(|_| short)?;
+                Ok(Self::Data(decode_quiet(quiet)?))
+            }
             kind::END => {
                 let (end, _) = EndRecord::ref_from_prefix(record).map_err(|_| short)?;
                 Ok(Self::End(decode_end(end)?))
@@ -310,6 +326,28 @@ fn decode_data<'a>(record: &DataRecord, payload: &'a [u8]) -> Result<Data<'a>, D
             }
             _ => Framing::Inside,
         },
+    })
+}
+
+fn decode_quiet(record: &QuietRecord) -> Result<Data<'static>, DecodeError> {
+    if record.content > record.length {
+        return Err(DecodeError::Value { field: "content", value: u64::from(record.content) });
+    }
+    if record.position.checked_add(u64::from(record.length)).is_none() {
+        return Err(DecodeError::Value { field: "position", value: record.position });
+    }
+    let (tid, time) = (record.tid, record.header.time);
+    let task = Task { tgid: record.tgid, id: u64::from(tid) };
+    Ok(Data {
+        conn: record.conn,
+        call: Call { enter: time, exit: time, tid, task },
+        direction: decode_direction(record.direction)?,
+        position: record.position,
+        bytes: &[],
+        gap: u64::from(record.length),
+        call_offset: 0,
+        ambiguous: false,
+        framing: Framing::Quiet(Quiet { stream: record.stream, content: u64::from(record.content) }),
     })
 }
 

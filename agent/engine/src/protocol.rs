@@ -14,7 +14,7 @@ pub mod proxy;
 #[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
 pub(crate) mod testing;
 
-use crate::event::{Call, Direction, Framing, How, Time};
+use crate::event::{Call, Direction, Framing, How, Quiet, Time};
 
 /// Which end of the exchanges the traced process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -158,6 +158,8 @@ pub trait Observer {
     fn skip(&mut self, direction: Direction, position: u64);
     /// From this position on `direction` is a sequence of HTTP/2 frames.
     fn frames(&mut self, direction: Direction, position: u64);
+    /// DATA of this stream tells nothing in `direction` until it ends the stream; 0: of no stream any more.
+    fn quiet(&mut self, direction: Direction, stream: u32);
     /// Nothing of interest can follow on this connection.
     fn ignore(&mut self);
     /// A refusal happened; see [`crate::counter`].
@@ -186,6 +188,8 @@ pub struct Gap {
     pub call: Option<Call>,
     /// The latest time at which they were moved.
     pub time: Time,
+    /// The kernel side knows what they are.
+    pub quiet: Option<Quiet>,
 }
 
 /// A protocol's state for one connection.

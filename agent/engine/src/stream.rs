@@ -13,7 +13,7 @@ mod tests;
 use self::queue::{Piece, Queue};
 use crate::{
     counter::Counter,
-    event::{Call, Data, Direction, Framing, Time},
+    event::{Call, Data, Direction, Framing, Quiet, Time},
     limit,
     protocol::{Bytes, Gap},
 };
@@ -72,7 +72,7 @@ impl Stream {
         if data.position.saturating_sub(data.call_offset) <= next && self.queue.is_empty() {
             self.deliver_gap(data.position, Some(data.call), data.call.exit, sink);
             self.deliver(data.position, bytes, data.call_offset, &data.call, data.framing, sink);
-            self.deliver_gap(end, Some(data.call), data.call.exit, sink);
+            self.deliver_rest((middle, end), &data.call, data.framing, sink);
             return;
         }
         if !bytes.is_empty() {
@@ -144,7 +144,9 @@ impl Stream {
                 None => {
                     // Certain bytes win over a range in which bytes lie somewhere.
                     let certain = self.queue.first_bytes().unwrap_or(u64::MAX);
-                    self.deliver_gap(piece.end.min(certain), Some(piece.call), piece.call.exit, sink);
+                    let framing = if piece.end > certain { Framing::Unknown } else { piece.framing };
+                    let range = (piece.position, piece.end.min(certain));
+                    self.deliver_rest(range, &piece.call, framing, sink);
                     if piece.end > certain {
                         self.queue.insert(piece.from(certain));
                     }
@@ -181,9 +183,29 @@ impl Stream {
     }
 
     fn deliver_gap(&mut self, end: u64, call: Option<Call>, time: Time, sink: &mut dyn Sink) {
+        self.deliver_unseen(end, call, time, None, sink);
+    }
+
+    /// What an event has no bytes of. What the kernel side knows of it holds for all of it or not at all.
+    fn deliver_rest(&mut self, (start, end): (u64, u64), call: &Call, framing: Framing, sink: &mut dyn Sink) {
+        let quiet = match framing {
+            Framing::Quiet(quiet) if self.next == Some(start) => Some(quiet),
+            Framing::Quiet(_) | Framing::Unknown | Framing::Inside | Framing::From(_) => None,
+        };
+        self.deliver_unseen(end, Some(*call), call.exit, quiet, sink);
+    }
+
+    fn deliver_unseen(
+        &mut self,
+        end: u64,
+        call: Option<Call>,
+        time: Time,
+        quiet: Option<Quiet>,
+        sink: &mut dyn Sink,
+    ) {
         let Some(position) = self.next.filter(|next| *next < end) else { return };
         self.next = Some(end);
         let length = end.saturating_sub(position);
-        sink.gap(&Gap { direction: self.direction, position, length, call, time });
+        sink.gap(&Gap { direction: self.direction, position, length, call, time, quiet });
     }
 }

@@ -47,6 +47,10 @@ pub(super) fn run(program: BorrowedFd<'_>, order: &Order) -> io::Result<()> {
             (order::FRAMES_RECEIVED, conn, position)
         }
         Order::Frames { conn, direction: Direction::Sent, position } => (order::FRAMES_SENT, conn, position),
+        Order::Quiet { conn, direction: Direction::Received, stream } => {
+            (order::QUIET_RECEIVED, conn, stream.into())
+        }
+        Order::Quiet { conn, direction: Direction::Sent, stream } => (order::QUIET_SENT, conn, stream.into()),
     };
     send(program, number, conn, position)
 }

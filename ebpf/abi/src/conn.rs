@@ -98,11 +98,19 @@ pub struct Half {
     /// The bytes of that header that passed, most significant first, and how many they are.
     pub frame_word: u32,
     pub frame_have: u8,
-    /// Of the frame that reaches up to `frame_at`: [`frame::NOT_DATA`], or how many bytes of its content were copied.
+    /// Of the frame that reaches up to `frame_at`: [`frame::NOT_DATA`], [`frame::QUIET`], or how many bytes of its content
+    /// were copied.
     pub frame_kept: u8,
     pub padding: [u8; 2],
+    /// The stream whose DATA makes no records, 0 if there is none. Set by [`crate::order`].
+    pub quiet_stream: u32,
+    /// Bytes of the quiet frames up to `frame_at` of which no record was made yet ([`crate::QuietRecord`]), the content
+    /// among them, and its stream.
+    pub quiet_length: u32,
+    pub quiet_content: u32,
+    pub quiet_content_of: u32,
 }
-const _: () = assert!(size_of::<Half>() == 48);
+const _: () = assert!(size_of::<Half>() == 64);
 
 /// Where the frames of HTTP/2 begin (RFC 9113, 4.1), as far as the kernel side knows.
 pub mod frame {
@@ -110,6 +118,8 @@ pub mod frame {
     pub const UNKNOWN: u64 = u64::MAX;
     /// Value of [`super::Half::frame_kept`]: the frame is copied whole.
     pub const NOT_DATA: u8 = u8::MAX;
+    /// Value of [`super::Half::frame_kept`]: nothing of the frame is copied, and its end tells nothing.
+    pub const QUIET: u8 = u8::MAX - 1;
     /// Bytes of a frame header.
     pub const HEADER: u32 = 9;
     /// Bytes of a DATA frame's content that are copied: the prefix of a gRPC message, behind a length of padding.
@@ -138,6 +148,9 @@ pub struct Connection {
     pub verdict: u8,
     /// `sk_protocol`.
     pub protocol: u16,
-    pub padding: [u8; 6],
+    pub padding: [u8; 2],
+    /// The thread for which the socket has begun to send, 0 if there is none, and when it began.
+    pub sender: u32,
+    pub sender_since: u64,
 }
-const _: () = assert!(size_of::<Connection>() == 128);
+const _: () = assert!(size_of::<Connection>() == 168);

@@ -20,7 +20,7 @@ pub mod record;
 pub mod settings;
 
 pub use conn::{Connection, ConnectionId};
-pub use record::{DataRecord, EndRecord, Kind, OpenRecord, ProcessRecord, RecordHeader};
+pub use record::{DataRecord, EndRecord, Kind, OpenRecord, ProcessRecord, QuietRecord, RecordHeader};
 pub use settings::{Offsets, Settings};
 
 /// The version of every layout in this crate; a recording states the one that it was made with.

@@ -2,7 +2,7 @@
 //! `order` (`BPF_PROG_TEST_RUN`), so that a connection is changed in place and never overwritten whole.
 //!
 //! The arguments are four 64-bit numbers: the order, `struct sock`, sockfs inode, and a stream position
-//! (skip orders) or 0.
+//! or 0.
 
 /// Bytes of the sent (`SKIP_SENT`) or received direction below a position are body.
 pub const SKIP_RECEIVED: u64 = 1;
@@ -15,3 +15,7 @@ pub const CHECK: u64 = 4;
 /// passed.
 pub const FRAMES_RECEIVED: u64 = 5;
 pub const FRAMES_SENT: u64 = 6;
+/// DATA of a stream, its id in place of the position, tells nothing in the received or sent direction until it ends the
+/// stream: it may pass without records ([`crate::QuietRecord`]). 0: of no stream any more.
+pub const QUIET_RECEIVED: u64 = 7;
+pub const QUIET_SENT: u64 = 8;

@@ -25,6 +25,8 @@ pub mod kind {
     pub const SEEN: Kind = 7;
     /// [`super::ProcessRecord`]: the process created an io_uring, whose transfers pass unseen.
     pub const IO_URING: Kind = 8;
+    /// [`super::QuietRecord`]: frames of HTTP/2 passed without records of their own.
+    pub const QUIET: Kind = 9;
 }
 
 /// What every record starts with.
@@ -129,6 +131,30 @@ const _: () = assert!(size_of::<DataRecord>() == 88);
 
 /// Value of [`DataRecord::frame`].
 pub const NO_FRAME: u32 = u32::MAX;
+
+/// Frames of HTTP/2 that passed in a row without records of their own, since they tell nothing: WINDOW_UPDATE, PING and
+/// PRIORITY, and DATA of one stream that neither ends it nor is padded. Made before the record of what follows them, and
+/// before that of the end of their direction, which may have cut the last one off.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct QuietRecord {
+    pub header: RecordHeader,
+    pub conn: ConnectionId,
+    /// Stream position of the first one's header.
+    pub position: u64,
+    pub tgid: u32,
+    pub tid: u32,
+    /// Bytes of all of them.
+    pub length: u32,
+    /// Of these, the content of `stream`.
+    pub content: u32,
+    /// The stream of the DATA frames, 0 if there are none.
+    pub stream: u32,
+    /// [`crate::conn::direction`].
+    pub direction: u8,
+    pub padding: [u8; 3],
+}
+const _: () = assert!(size_of::<QuietRecord>() == 64);
 
 /// How a connection or a direction ended.
 pub mod end {

@@ -208,6 +208,46 @@ fn place_accounted(
     Ok(Place { position, span, ambiguous: !certain })
 }
 
+/// Nobody is inside of a call that moves bytes in this direction, and all of them are accounted for, for all that is known
+/// before anything is of the current call.
+#[inline(always)]
+pub(crate) fn is_settled(connection: &mut Connection, way: u8) -> bool {
+    let based = if way == direction::RECEIVED { flag::BASED_RECEIVED } else { flag::BASED_SENT };
+    let wanted = flag::SEQUENCED | based;
+    if setting!(socket_events) == 0 || connection.flags & wanted != wanted {
+        return false;
+    }
+    let half = half(connection, way);
+    // SAFETY: aligned words in a map value, which other processors change.
+    let (equal, sum, reached) = unsafe {
+        (
+            (&raw const half.active).read_volatile(),
+            (&raw const half.entries).read_volatile(),
+            (&raw const half.position).read_volatile(),
+        )
+    };
+    equal == sum && sum == reached as u32
+}
+
+/// Whether a call that moved so many bytes is the only one that moved any since all [was settled](is_settled).
+#[inline(always)]
+pub(crate) fn is_alone(half: &Half, sk: u64, way: u8, moved: u32) -> Result<bool, ProbeError> {
+    let end = (half.position as u32).wrapping_add(moved);
+    Ok(tcp_counter(sk, way == direction::RECEIVED)?.wrapping_sub(half.sequence) == end)
+}
+
+/// The bytes of a call are accounted for, before which all [was settled](is_settled).
+#[inline(always)]
+pub(crate) fn settle(half: &mut Half, moved: u32) {
+    let end = half.position.wrapping_add(u64::from(moved));
+    add32(&raw mut half.entries, moved);
+    // SAFETY: aligned words in a map value, which other processors change.
+    unsafe {
+        (&raw mut half.active).write_volatile(end as u32);
+        (&raw mut half.position).write_volatile(end);
+    }
+}
+
 /// The other direction's sum begins anew as well, where it was not equal to the counter and nobody is inside of a call: a
 /// thread that always waits in a read is so only when its call ends.
 #[inline(always)]

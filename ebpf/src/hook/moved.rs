@@ -19,15 +19,15 @@ use aya_ebpf::{
 };
 
 use super::{
-    argument, number,
-    transfer::{self, MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_TRUNC},
+    MSG_OOB, argument, number,
+    transfer::{self, MSG_ERRQUEUE, MSG_PEEK, MSG_TRUNC},
 };
 use crate::{
     connections, copy, counters,
     error::ProbeError,
     filter::{self, Thread},
     inflight::{self, Call, flag},
-    registers,
+    quiet, registers,
     settings::{call_kind, setting},
     socket,
 };
@@ -67,13 +67,21 @@ pub(crate) fn sending(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn try_sending(ctx: &BtfTracePointContext) -> Result<(), ProbeError> {
     let thread = Thread::current();
+    let sk = socket::number_of(ctx.arg(0))?;
     let own = thread.tgid == setting!(own_tgid);
+    if !own
+        && let Some(connection) = connections::find_sock(sk)
+        // SAFETY: see `connections::find`.
+        && connections::begins(unsafe { &mut *connection }, thread)
+    {
+        return Ok(());
+    }
     // Who it is will be asked when bytes moved: it may be a thread of the kernel's.
     if !own && filter::decision_of(thread.tgid) == decision::SKIP {
         return Ok(());
     }
-    let (sk, inode) = socket::of_argument(ctx.arg(0))?;
     if own {
+        let inode = socket::inode_of_argument(ctx.arg(0));
         return super::open::own_socket(socket::of_sock(sk, inode)?, thread);
     }
     inflight::begins(thread, sk)
@@ -96,27 +104,47 @@ pub(crate) fn sent(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn try_moved(ctx: &BtfTracePointContext, way: u8) -> Result<(), ProbeError> {
     let returned = i64::from(ctx.arg::<i32>(1));
-    let thread = Thread::current();
+    let repeated = transfer::is_to_be_repeated(returned);
     let sends = way == direction::SENT && setting!(send_events) != 0;
-    if transfer::is_to_be_repeated(returned) {
-        if sends {
-            inflight::began(thread, socket::of_argument(ctx.arg(0))?.0);
-        }
+    if repeated && !sends {
         return Ok(());
     }
     // Of a send they are not told.
-    let told = ctx.arg::<i32>(2) as u64;
-    if way == direction::RECEIVED && told & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
+    let told = if way == direction::RECEIVED { ctx.arg::<i32>(2) as u64 } else { 0 };
+    if told & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
         return Ok(());
     }
-    let (sk, inode) = socket::of_argument(ctx.arg(0))?;
-    let connection = connections::find(sk, inode);
+    let sk = socket::number_of(ctx.arg(0))?;
+    // Whatever its inode is: an entry of an earlier socket at the same address counts other bytes.
+    let connection = connections::find_sock(sk);
+    let mut began = None;
+    if sends {
+        let thread = Thread::current();
+        // SAFETY: see `connections::find`.
+        began = connection.and_then(|connection| connections::began(unsafe { &mut *connection }, thread));
+        if began.is_none() {
+            began = inflight::began(thread, sk);
+        }
+    }
+    if repeated {
+        return Ok(());
+    }
+    if let Some(connection) = connection
+        && returned > 0
+        // SAFETY: see `connections::find`.
+        && quiet::passes(unsafe { &mut *connection }, sk, way, returned as u32, told & MSG_TRUNC != 0)?
+    {
+        return Ok(());
+    }
+    let thread = Thread::current();
+    let inode = socket::inode_of_argument(ctx.arg(0));
+    // SAFETY: see `connections::find`.
+    let connection = connection.filter(|connection| unsafe { (**connection).inode } == inode);
     if connection.is_none() && filter::decision_of(thread.tgid) == decision::SKIP {
         return Ok(());
     }
     let current = registers::current();
     let admitted = current.is_some() && filter::admits(thread);
-    let began = if sends { inflight::began(thread, sk) } else { None };
     let socket = match connection {
         Some(connection) => {
             // SAFETY: see `connections::find`.
@@ -156,7 +184,7 @@ fn try_moved(ctx: &BtfTracePointContext, way: u8) -> Result<(), ProbeError> {
     // SAFETY: this processor's own state.
     let walk = unsafe { &mut *copy::walk()? };
     let mut flags = flag::TOLD;
-    if way == direction::RECEIVED && told & MSG_TRUNC != 0 && socket.family != socket::AF_UNIX {
+    if told & MSG_TRUNC != 0 && socket.family != socket::AF_UNIX {
         flags |= flag::UNCOPYABLE;
     }
     let mut enter = 0;

@@ -23,6 +23,10 @@ pub(crate) fn order(ctx: RawTracePointContext) -> i32 {
         order::SKIP_SENT => connections::half(connection, direction::SENT).skip_until = position,
         order::FRAMES_RECEIVED => frames_at(connection, direction::RECEIVED, position),
         order::FRAMES_SENT => frames_at(connection, direction::SENT, position),
+        order::QUIET_RECEIVED => {
+            connections::half(connection, direction::RECEIVED).quiet_stream = position as u32;
+        }
+        order::QUIET_SENT => connections::half(connection, direction::SENT).quiet_stream = position as u32,
         order::IGNORE => connection.verdict = verdict::IGNORED,
         // A released socket loses its `struct socket` (sock_orphan); memory that became another socket has
         // another inode.

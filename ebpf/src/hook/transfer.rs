@@ -3,7 +3,7 @@
 use abi::{Connection, conn::direction, counter, record::end, settings::call};
 use aya_ebpf::{helpers::bpf_ktime_get_ns, macros::tracepoint, programs::TracePointContext};
 
-use super::{argument, late_argument, number, returned};
+use super::{MSG_OOB, argument, late_argument, number, returned};
 use crate::{
     connections, copy, counters,
     error::ProbeError,
@@ -14,7 +14,6 @@ use crate::{
     socket::{self, Socket},
 };
 
-pub(super) const MSG_OOB: u64 = 0x1;
 pub(super) const MSG_PEEK: u64 = 0x2;
 pub(super) const MSG_TRUNC: u64 = 0x20;
 pub(super) const MSG_ERRQUEUE: u64 = 0x2000;

@@ -170,6 +170,12 @@ impl Observer for Watch<'_> {
         }
     }
 
+    fn quiet(&mut self, direction: Direction, stream: u32) {
+        if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
+            self.correlator.order(Order::Quiet { conn, direction, stream });
+        }
+    }
+
     fn ignore(&mut self) {
         if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
             self.correlator.order(Order::Ignore { conn });

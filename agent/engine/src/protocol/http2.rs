@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     counter::Counter,
-    event::{Call, Direction, Framing, How, Time},
+    event::{Call, Direction, Framing, How, Quiet, Time},
     limit,
 };
 
@@ -105,6 +105,11 @@ impl Http2 {
         }
     }
 
+    fn direction(&self, is_request: bool) -> Direction {
+        let requests = self.streams.side.requests();
+        if is_request { requests } else { requests.opposite() }
+    }
+
     /// Takes bytes of one direction. Some: so many at their end have to wait.
     fn take(&mut self, input: &Bytes<'_>, is_request: bool, out: &mut dyn Observer) -> Option<usize> {
         let call = &input.call;
@@ -120,7 +125,7 @@ impl Http2 {
                 }
                 // Content is left out: what looks like a chain of frames need not be one. A frame that began in bytes
                 // of the record that were delivered before tells nothing of these.
-                Framing::From(_) | Framing::Inside => return None,
+                Framing::From(_) | Framing::Inside | Framing::Quiet(_) => return None,
                 Framing::Unknown => {
                     let search = half.search.get_or_insert_with(|| Box::new(Search::new(Some(is_request))));
                     let found = search.bytes(input)?;
@@ -210,6 +215,7 @@ impl Http2 {
 
     /// Where the next frame of a direction begins is lost, and what was before it.
     fn lose(&mut self, is_request: bool, earliest: Time, time: Time, out: &mut dyn Observer) {
+        let direction = self.direction(is_request);
         let (half, other) = self.half(is_request);
         half.frames.lose();
         half.decoder.doubt();
@@ -217,6 +223,10 @@ impl Http2 {
         half.announced = false;
         half.sizes.clear();
         half.sizes_lost = true;
+        // What is known of the streams is to be known anew.
+        if core::mem::take(&mut half.quiet) != 0 {
+            out.quiet(direction, 0);
+        }
         other.decoder.forget_limit();
         half.search_for(is_request);
         if is_request {
@@ -231,6 +241,11 @@ impl Http2 {
         let (half, other) = if is_request { (requests, responses) } else { (responses, requests) };
         let call = half.gap_call(gap);
         half.last = Some(call);
+        if let Some(quiet) = gap.quiet.filter(|_| half.frames.is_between()) {
+            out.count(Counter::BodyGapBytes, gap.length);
+            let Quiet { stream, content } = quiet;
+            return streams.data(is_request, (stream, &[], content, None), &call, out);
+        }
         let mut left = gap.length;
         while left > 0 {
             if half.frames.is_lost() {
@@ -304,11 +319,17 @@ impl Http2 {
         self.settle(out);
     }
 
-    /// Tells the kernel side where the next frame begins, if it does not know; and once how far a long payload
-    /// reaches, if none of it is looked at.
+    /// Tells the kernel side where the next frame begins, if it does not know, and once how far a long payload reaches, if
+    /// none of it is looked at; if it follows frames, of which stream it need not say anything.
     fn tell(&mut self, input: &Bytes<'_>, is_request: bool, out: &mut dyn Observer) {
-        let (half, _) = self.half(is_request);
+        let Self { requests, responses, streams, .. } = self;
+        let half = if is_request { requests } else { responses };
         if half.followed {
+            let stream = streams.loud(is_request);
+            if stream != 0 && stream != half.quiet && !streams.is_running(half.quiet, is_request) {
+                half.quiet = stream;
+                out.quiet(input.direction, stream);
+            }
             return;
         }
         let end = input.position.saturating_add(input.bytes.len() as u64);

@@ -49,7 +49,8 @@ impl Piece {
     /// The part of a gap that begins here.
     pub(super) fn from(self, position: u64) -> Self {
         let passed = position.saturating_sub(self.position);
-        Self { position, call_offset: self.call_offset.saturating_add(passed), ..self }
+        let call_offset = self.call_offset.saturating_add(passed);
+        Self { position, call_offset, framing: Framing::Unknown, ..self }
     }
 
     /// Position and time of the call that the piece is a part of.

@@ -39,6 +39,8 @@ pub(super) struct Half {
     pub(super) told: u64,
     /// The kernel side follows its frames.
     pub(super) followed: bool,
+    /// The stream whose DATA the kernel side makes no records of, 0 if there is none.
+    pub(super) quiet: u32,
     /// It was said where its frames begin.
     pub(super) announced: bool,
     /// When the kernel side is to be told next where one begins.
@@ -65,6 +67,7 @@ impl Half {
             last: None,
             told: 0,
             followed: false,
+            quiet: 0,
             announced: false,
             tell_frames: 0,
         }

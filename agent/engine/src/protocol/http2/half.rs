@@ -133,6 +133,11 @@ impl Frames {
         Head::read(&head)
     }
 
+    /// The next byte is the first of a frame, of any type.
+    pub(super) fn is_between(&self) -> bool {
+        matches!(self.state, State::Frame) && (self.partial.is_empty() || self.used) && self.block.is_none()
+    }
+
     /// So many bytes lie before the next frame header, if that is known.
     pub(super) fn before_next(&self) -> Option<u32> {
         match self.state {

@@ -30,6 +30,8 @@ use crate::{
 
 /// Streams whose response was given up before their request was recorded.
 const ORPHANS_MAX: usize = 256;
+/// A stream that had less content than this is not worth an order to let it pass.
+const LOUD_MIN: u64 = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Streams {
@@ -42,6 +44,9 @@ pub(super) struct Streams {
     pub(super) highest: u32,
     /// Every frame of the client so far was seen.
     certain: bool,
+    /// The streams of the last content of the client and of the server, if nothing is read in it, a good deal of it passed,
+    /// and there is no doubt that it goes on; else 0.
+    loud: [u32; 2],
     /// GOAWAY of the server: streams above this one are not served, and the connection ends for this reason.
     gone: Option<(u32, u32)>,
     /// Streams whose response, or a part of it, was passed over, since their request was not seen.
@@ -62,6 +67,7 @@ impl Streams {
             base: 0,
             highest: 0,
             certain,
+            loud: [0; 2],
             gone: None,
             orphans: SmallVec::new(),
             forgotten: 0,
@@ -115,6 +121,19 @@ impl Streams {
             let part = if requests { &stream.request } else { &stream.response };
             stream.content == Some(Content::Other) || length <= part.messages.known()
         })
+    }
+
+    /// See the field.
+    pub(super) fn loud(&self, requests: bool) -> u32 {
+        let [client, server] = self.loud;
+        if requests { client } else { server }
+    }
+
+    /// This direction of a stream has not ended yet.
+    pub(super) fn is_running(&self, id: u32, requests: bool) -> bool {
+        self.index(id)
+            .and_then(|index| self.open.get(index))
+            .is_some_and(|stream| if requests { !stream.request.ended } else { stream.answered.is_none() })
     }
 
     /// HEADERS of the client.
@@ -272,6 +291,7 @@ impl Streams {
         part.body = part.body.saturating_add(content.len() as u64).saturating_add(lost);
         part.messages.take(content);
         part.messages.gap(lost);
+        let long = part.body >= LOUD_MIN;
         // Now: of a stream whose end is lost nothing is told. Responses prove nothing: a proxy may have answered a call.
         if requests && stream.content.is_none() && part.messages.are_foreign() {
             stream.content = Some(Content::Other);
@@ -281,6 +301,10 @@ impl Streams {
             stream.doubt = None;
             stream.head_lost(call, out);
         }
+        let passes = stream.content == Some(Content::Other) && end != Some(true);
+        let loud = if passes && long { id } else { 0 };
+        let [client, server] = &mut self.loud;
+        *(if requests { client } else { server }) = loud;
         if end == Some(true) {
             if requests {
                 self.request_ended(index, call, out);

@@ -5,6 +5,7 @@ mod damage;
 mod framed;
 mod generated;
 mod joined;
+mod quiet;
 pub(crate) mod writer;
 
 use self::writer::{
