@@ -46,7 +46,7 @@ pub(super) fn span(id: u64) -> Span {
 /// A span with all of its fields in use.
 pub(super) fn full_span(id: u64) -> Span {
     Span {
-        parent: Some(Parent { span_id: SpanId(7), method: LinkMethod::Header, remote: true }),
+        parent: Some(Parent { span_id: SpanId(7), method: LinkMethod::Header, process: None }),
         trace_state: Some("vendor=value,other=1".into()),
         trace_flags: 3,
         kind: Kind::Client,
@@ -63,7 +63,12 @@ pub(super) fn full_span(id: u64) -> Span {
             attribute("none", Value::Strings(Vec::new())),
         ],
         events: vec![SpanEvent { time: 1_020_000_000, name: "reset", attributes: vec![text("by", "peer")] }],
-        links: vec![SpanLink { trace_id: TraceId(3), span_id: SpanId(4) }],
+        links: vec![SpanLink {
+            trace_id: TraceId(3),
+            span_id: SpanId(4),
+            trace_state: Some("b=2".into()),
+            trace_flags: 3,
+        }],
         status: Status::Error { description: Some("connection reset".to_owned()) },
         ..span(id)
     }
