@@ -130,6 +130,10 @@ impl Correlator {
             }
             Some(Claim::Ambiguous) => self.ambiguous_fate(key, &header, context, now, force, depth),
             Some(Claim::Made) | None => {
+                if let Some(fate) = self.untraced_owner(key, now, force, depth)? {
+                    return Some(fate);
+                }
+                let exchange = self.exchanges.get(key)?;
                 // Its owner may have lost the very header that was forwarded.
                 let doubt = match exchange.owner {
                     Some(Owner::Exchange(owner)) => {
@@ -141,6 +145,37 @@ impl Correlator {
                 Some(Fate::Traced(self.continued(key, &header, context, parent)))
             }
         }
+    }
+
+    /// The fate of the owner of a call whose own header says nothing about it, if the owner is one that makes no span.
+    /// `Some(None)`: it makes one, or is not known to own the call.
+    #[expect(
+        clippy::option_option,
+        reason = "the outer one is whether it can be said yet, as everywhere here"
+    )]
+    fn untraced_owner(
+        &mut self,
+        key: Key<Exchange>,
+        now: Time,
+        force: bool,
+        depth: u32,
+    ) -> Option<Option<Fate>> {
+        let Some(Owner::Exchange(owner_key)) = self.exchanges.get(key)?.owner else { return Some(None) };
+        if self.exchanges.get(owner_key).is_none() {
+            return Some(None);
+        }
+        // It is not forced: whatever it will be, the trace of this call is that of its header.
+        match self.fate_of(owner_key, now, false, depth) {
+            None if !force => return None,
+            None | Some(Fate::Traced(_)) => return Some(None),
+            Some(Fate::Excluded | Fate::Ignored) => {}
+        }
+        let (exchange, owner) = (self.exchanges.get(key)?, self.exchanges.get(owner_key)?);
+        // Until the owner ends, its task may turn out to be none.
+        if owner.end.is_none() && !force {
+            return None;
+        }
+        Some(owner.fate.clone().filter(|_| self.holds(exchange, owner)))
     }
 
     /// Several requests that the process serves carry this header: only the reader rule can tell them apart.
