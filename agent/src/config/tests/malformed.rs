@@ -301,6 +301,45 @@ fn an_address_that_cannot_be_used_is_shown_at_its_place_without_its_password() {
 }
 
 #[test]
+fn secrets_are_in_no_report() {
+    for yaml in [
+        "select:\n  - pid: 1\n    settings:\n      export_headers: { authorization: Bearer hunter2, host: x }\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers:\n        authorization: a: hunter2\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers: hunter2\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers: [hunter2]\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers: { x-key: [hunter2] }\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers: { x-key: \"hunter2\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers: { 'x y': hunter2 }\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers: { a: b, a: hunter2 }\n",
+        "select:\n  - pid: 1\n    settings:\n      export-headers: { key: hunter2 }\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers:\n      authorization: hunter2\n",
+        "select:\n  - pid: 1\n    settings:\n      headers: { x-key: hunter2 }\n",
+        "export_headers: { key: hunter2 }\n",
+        "export: [otlp=http://c/?key=hunter2, jaeger]\n",
+        "export: [jaeger=http://c/?key=hunter2]\n",
+        "export: jaeger=u:hunter2@c\n",
+        "export: console=http://u:hunter2@c\n",
+        "export: [otlp=http://u:hunter2@c, 'otlp=http://u:hunt er2@c']\n",
+        "export: \"otlp=http://u:hunter2@c\n",
+        "export: { otlp: http://u:hunter2@c }\n",
+    ] {
+        let (report, line, column) = refused(yaml);
+        assert!(!report.contains("hunter2") && !report.contains("hunt"), "{yaml}{report}");
+        // What was there is still to be seen in its place.
+        let shown = report.lines().nth(2).and_then(|shown| shown.split_once(" | ")).unwrap().1;
+        let source = yaml.lines().nth(line - 1).unwrap();
+        assert_eq!(shown.chars().count(), source.chars().count(), "{report}");
+        assert!(column <= source.chars().count() + 1, "{report}");
+    }
+    let value = "[{ pid: 1, settings: { export_headers: { authorization: Bearer hunter2, host: x } } }]";
+    let report = load_with("", &[("SPANDREL_SELECT", value)]).unwrap_err().to_string();
+    assert!(report.contains("set by the exporter itself") && !report.contains("hunter2"), "{report}");
+    let export = ("SPANDREL_EXPORT", "[otlp=http://c/?key=hunter2, jaeger]");
+    let report = load_with("", &[export]).unwrap_err().to_string();
+    assert!(report.contains("unknown destination") && !report.contains("hunter2"), "{report}");
+}
+
+#[test]
 fn what_is_nested_too_deep_is_refused() {
     let deep = format!("routes: {}", "[".repeat(3000));
     let (report, line, _) = refused(&deep);
