@@ -103,6 +103,10 @@ fn explain(text: &str, shown: &str, error: &Error, place: Option<Place>) -> (Str
         Error::Unexpected { expected, .. } if expected.contains("sequence") => {
             format!("expected a list here (`[a, b]`, or lines that begin with `- `), not {found}")
         }
+        Error::NullIntoString { .. } if matches!(&found, Found::Key(key) if key == "null" || key == "~") => {
+            "expected the name of a key before the `:`, such as `export`: nothing, which is what null means, is none"
+                .to_owned()
+        }
         Error::NullIntoString { .. } => "expected a value here, but there is none".to_owned(),
         Error::UnknownAnchor { .. } => {
             "`*` stands for an earlier value that was marked with `&`, and there is none of this name: put a text \
@@ -244,6 +248,8 @@ fn syntax(text: &str, message: &str, place: Option<Place>) -> (String, Option<Pl
             .to_owned()
     } else if message.contains("mapping values are not allowed") {
         "a second `: ` in one line: put a text that has one in quotes, or begin a new line".to_owned()
+    } else if let Some(what) = place.and_then(|place| uneven(text, place)) {
+        what
     } else if message.contains("did not find expected key") || message.contains("did not find expected '-'") {
         "expected the next key or the next `- ` of the list, indented as the one before it".to_owned()
     } else if message.contains("simple key expected ':'") {
@@ -253,10 +259,32 @@ fn syntax(text: &str, message: &str, place: Option<Place>) -> (String, Option<Pl
     } else if message.contains("anchor or alias") {
         "`*` and `&` have a meaning of their own at the beginning of a text: expected a text in quotes"
             .to_owned()
+    } else if message.contains("YAML major version") || message.contains("YAML version") {
+        "this line asks for a version of YAML that there is not: leave it out, or write %YAML 1.2".to_owned()
     } else {
         format!("this is not YAML: {message}")
     };
     (what, place)
+}
+
+/// What is wrong if this is an entry of a list that is not indented like the one above it.
+fn uneven(text: &str, place: Place) -> Option<String> {
+    let indent = |line: &str| {
+        let entry = line.trim_start();
+        (entry.starts_with("- ") || entry == "-").then(|| line.chars().count() - entry.chars().count())
+    };
+    let lines: Vec<&str> = text.lines().take(place.line).collect();
+    let (last, before) = lines.split_last()?;
+    let here = indent(last)?;
+    let (index, above) =
+        before.iter().enumerate().rev().find_map(|(index, line)| Some((index, indent(line)?)))?;
+    (here != above).then(|| {
+        format!(
+            "the entries of a list are indented alike: this `- ` stands behind {here} blanks, the one in line {} \
+             behind {above}",
+            index + 1
+        )
+    })
 }
 
 /// The last quote before a place at which a quoted text cannot go on.
