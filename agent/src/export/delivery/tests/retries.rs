@@ -99,7 +99,7 @@ async fn a_collector_that_says_when_is_left_alone_until_then() {
         let (counts, waited) = deliver(&collector, protocol, vec![reply.clone()]).await;
         assert_eq!((counts.accepted, collector.requests().len()), (10, 2), "{reply:?}");
         let least = Duration::from_secs(seconds);
-        assert!(waited >= least && waited <= least + Duration::from_secs(11), "{reply:?}: {waited:?}");
+        assert!(waited >= least && waited <= least + Duration::from_secs(21), "{reply:?}: {waited:?}");
     }
 }
 
