@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     clock::Clock,
     export::{
-        Batch,
+        Batch, QUEUE,
         queue::{Batching, Queue},
         tests::{exported, full_span, resource, span as small_span, text, typical},
     },
@@ -20,7 +20,7 @@ use crate::{
 
 fn encoded(spans: Vec<Exported>, limit: usize) -> (Vec<Request>, u64) {
     let offset = Offset::default();
-    let queue = Queue::new("test".to_owned(), spans.len());
+    let queue = Queue::new("test".to_owned(), QUEUE);
     queue.push(&Arc::new(Batch { offset, spans }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let batching = Batching { spans: 1, wait: std::time::Duration::ZERO };

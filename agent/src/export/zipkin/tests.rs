@@ -5,13 +5,13 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::export::{
-    Batch,
+    Batch, QUEUE,
     queue::{Batching, Queue},
     tests::{attribute, exported, full_span, resource, span, text, typical},
 };
 
 fn requests(spans: Vec<Exported>, limit: usize) -> (Vec<Request>, u64) {
-    let queue = Queue::new("test".to_owned(), spans.len());
+    let queue = Queue::new("test".to_owned(), QUEUE);
     queue.push(&Arc::new(Batch { offset: Offset::default(), spans }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let batching = Batching { spans: 1, wait: std::time::Duration::ZERO };
