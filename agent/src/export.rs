@@ -4,11 +4,15 @@
 //! OTLP/JSON lines, a tree on the terminal. Each destination has a queue of its own with a bound and a thread of its own, so one
 //! that is slow or gone takes nothing from the others, and the thread that drains the ring never waits for any.
 //!
-//! What is counted: for each destination, `handed in = queued + accepted + dropped by reason` at every moment.
+//! What is counted: for each destination, `handed in = queued + accepted + dropped by reason` at every moment; and the
+//! spans that are for no destination.
 
 use std::{
     borrow::Cow,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -127,6 +131,8 @@ pub struct Exports {
     queues: Vec<Arc<Queue>>,
     /// The queues of each [`ExportSet`].
     sets: Vec<Vec<Arc<Queue>>>,
+    /// Spans whose set is empty.
+    nowhere: AtomicU64,
 }
 
 impl Exports {
@@ -159,7 +165,7 @@ impl Exports {
         let set =
             |indices: &Vec<usize>| indices.iter().filter_map(|index| queues.get(*index).cloned()).collect();
         let sets = routes.sets().iter().map(set).collect();
-        Ok(Self { clock, queues, sets })
+        Ok(Self { clock, queues, sets, nowhere: AtomicU64::new(0) })
     }
 
     /// Hands each span to the destinations of its set. Never waits; what does not fit is counted as dropped.
@@ -172,9 +178,12 @@ impl Exports {
             } else {
                 spans.extract_if(.., |span| span.to != to).collect()
             };
-            let batch = Arc::new(Batch { offset, spans });
-            for queue in self.sets.get(to.index()).into_iter().flatten() {
-                queue.push(&batch);
+            let queues = self.sets.get(to.index()).map_or(&[][..], Vec::as_slice);
+            if queues.is_empty() {
+                self.nowhere.fetch_add(spans.len() as u64, Ordering::Relaxed);
+            } else {
+                let batch = Arc::new(Batch { offset, spans });
+                queues.iter().for_each(|queue| queue.push(&batch));
             }
             spans = others;
         }
@@ -190,6 +199,11 @@ impl Exports {
         for queue in &self.queues {
             queue.finish_shutdown(deadline.saturating_duration_since(Instant::now()));
         }
+    }
+
+    /// Spans that were handed over and are for no destination (`export: []`).
+    pub fn nowhere(&self) -> u64 {
+        self.nowhere.load(Ordering::Relaxed)
     }
 
     /// The counts of each destination, under its name.

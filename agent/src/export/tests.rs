@@ -271,6 +271,7 @@ fn each_span_goes_to_the_destinations_of_its_set_and_to_no_other() {
     let mut routes = Routes::new(&[file("all"), file("both")]);
     let shop = routes.add(Some(&[file("shop"), file("both")]), &Headers::default()).unwrap();
     let nowhere = routes.add(Some(&[]), &Headers::default()).unwrap();
+    let sent_nowhere = 1;
     let exports = Exports::start(&routes, Arc::default()).unwrap();
     let sets = [ExportSet::default(), shop, ExportSet::default(), nowhere, shop, shop];
     let spans = spans(6).into_iter().zip(sets).map(|(exported, to)| Exported { to, ..exported });
@@ -278,6 +279,7 @@ fn each_span_goes_to_the_destinations_of_its_set_and_to_no_other() {
     exports.flush(in_seconds(60));
     let accepted: Vec<_> = exports.counts().map(|(_, counts)| (counts.handed_in, counts.accepted)).collect();
     assert_eq!(accepted, [(2, 2), (5, 5), (3, 3)]);
+    assert_eq!(exports.nowhere(), sent_nowhere);
     let written = |name: &str| {
         let lines = std::fs::read_to_string(directory.path().join(name)).unwrap();
         let mut ids: Vec<_> = lines
