@@ -8,6 +8,7 @@ mod environment;
 mod file;
 mod ignore;
 mod keys;
+mod mask;
 mod near;
 mod otel;
 mod report;
@@ -27,7 +28,7 @@ use std::{
     sync::Arc,
 };
 
-use engine::policy::{Policy, SecretKeys};
+use engine::policy::Policy;
 
 pub use selector::{CommandLine, Exe, PathGlob, Selector, Unit, User};
 pub use settings::Settings;
@@ -210,7 +211,7 @@ fn destination(text: &str) -> Result<Destination, ConfigError> {
     // The value may be an address with credentials: the error says of it what may be shown.
     let name = text.split_once('=').map_or(text, |(name, _)| name);
     text.parse().map_err(|error: <Destination as FromStr>::Err| ConfigError::Export {
-        text: secret::shown(name, &SecretKeys::default()).into_owned(),
+        text: secret::address(name),
         error: error.to_string(),
     })
 }

@@ -4,14 +4,19 @@
 //! OTLP/JSON lines, a tree on the terminal. Each destination has a queue of its own with a bound and a thread of its own, so one
 //! that is slow or gone takes nothing from the others, and the thread that drains the ring never waits for any.
 //!
-//! What is counted: for each destination, `handed in = queued + accepted + dropped by reason` at every moment.
+//! What is counted: for each destination, `handed in = queued + accepted + dropped by reason` at every moment; and the
+//! spans that are for no destination.
 
 use std::{
-    sync::Arc,
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use engine::span::Span;
+use engine::span::{Attribute, Span, Status, Value};
 
 pub use self::{
     delivery::SettingsError,
@@ -22,7 +27,7 @@ pub use self::{
 };
 use self::{
     delivery::{Delivery, Settings},
-    queue::Queue,
+    queue::{Bound, Queue},
     routes::Exporter,
 };
 use crate::clock::{Clock, Offset};
@@ -38,12 +43,13 @@ mod queue;
 mod routes;
 mod zipkin;
 
-/// Spans that one destination may hold, queued and in flight: what 10,000 exchanges a second bring while a batch waits
-/// for its second, and as many as a burst of 10,000 brings at once. About 25 MB.
-const QUEUE_SPANS: usize = 24_576;
+/// What one destination may hold, queued and in flight: what 10,000 exchanges a second bring while a batch waits for its
+/// second, and as many as a burst of 10,000 brings at once. That is about 25 MB; spans with long texts reach the bound of
+/// bytes first.
+const QUEUE: Bound = Bound { spans: 24_576, bytes: 48 * 1024 * 1024 };
 
-/// Spans that all destinations together may hold, however many tenants there are: more of them share this.
-const ALL_QUEUES_SPANS: usize = 4 * QUEUE_SPANS;
+/// What all destinations together may hold, however many tenants there are: more than so many share the memory of these.
+const FULL_QUEUES: usize = 4;
 
 /// Ending waits this long for the destinations at most: the agent is gone within 5 s of SIGTERM.
 pub const FLUSH_MAX: Duration = Duration::from_secs(3);
@@ -65,6 +71,48 @@ struct Batch {
     spans: Vec<Exported>,
 }
 
+impl Batch {
+    /// How many spans from the beginning fit into this room, and what they take.
+    fn fitting(&self, spans: u64, bytes: usize) -> (u64, usize) {
+        let (mut fitting, mut size) = (0, 0_usize);
+        for exported in &self.spans {
+            let more = size.saturating_add(weight(&exported.span));
+            if fitting >= spans || more > bytes {
+                break;
+            }
+            (fitting, size) = (fitting + 1, more);
+        }
+        (fitting, size)
+    }
+}
+
+/// The memory of a span, about: what allocators add is left out.
+fn weight(span: &Span) -> usize {
+    let value = |value: &Value| match value {
+        Value::String(Cow::Owned(text)) => text.capacity(),
+        Value::Strings(texts) => texts.iter().map(|text| text.capacity() + size_of::<String>()).sum(),
+        Value::String(Cow::Borrowed(_)) | Value::Integer(_) | Value::Bool(_) => 0,
+    };
+    let text = |text: &Cow<'static, str>| if let Cow::Owned(text) = text { text.capacity() } else { 0 };
+    let attributes = |attributes: &Vec<Attribute>| -> usize {
+        let texts: usize = attributes.iter().map(|it| text(&it.key) + value(&it.value)).sum();
+        attributes.capacity() * size_of::<Attribute>() + texts
+    };
+    let events: usize =
+        span.events.iter().map(|event| size_of_val(event) + attributes(&event.attributes)).sum();
+    let description = match &span.status {
+        Status::Error { description: Some(text) } => text.capacity(),
+        Status::Error { description: None } | Status::Unset => 0,
+    };
+    size_of::<Exported>()
+        + text(&span.name)
+        + attributes(&span.attributes)
+        + events
+        + size_of_val(&*span.links)
+        + span.trace_state.as_ref().map_or(0, |state| state.len())
+        + description
+}
+
 /// Why the export could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -83,13 +131,16 @@ pub struct Exports {
     queues: Vec<Arc<Queue>>,
     /// The queues of each [`ExportSet`].
     sets: Vec<Vec<Arc<Queue>>>,
+    /// Spans whose set is empty.
+    nowhere: AtomicU64,
 }
 
 impl Exports {
     /// Starts a thread for each destination. Settings are read and files opened here: what is wrong with them is an
     /// error now. A collector that does not answer is none; it may come later.
     pub fn start(routes: &Routes, clock: Arc<Clock>) -> Result<Self, ExportError> {
-        let bound = QUEUE_SPANS.min(ALL_QUEUES_SPANS / routes.exporters.len().max(1));
+        let share = |all: usize| all.min(all * FULL_QUEUES / routes.exporters.len().max(1));
+        let bound = Bound { spans: share(QUEUE.spans), bytes: share(QUEUE.bytes) };
         let mut queues: Vec<Arc<Queue>> = Vec::with_capacity(routes.exporters.len());
         for Exporter { destination, headers } in &routes.exporters {
             let queue = Arc::new(Queue::new(unused_name(destination, &queues), bound));
@@ -114,7 +165,7 @@ impl Exports {
         let set =
             |indices: &Vec<usize>| indices.iter().filter_map(|index| queues.get(*index).cloned()).collect();
         let sets = routes.sets().iter().map(set).collect();
-        Ok(Self { clock, queues, sets })
+        Ok(Self { clock, queues, sets, nowhere: AtomicU64::new(0) })
     }
 
     /// Hands each span to the destinations of its set. Never waits; what does not fit is counted as dropped.
@@ -127,9 +178,12 @@ impl Exports {
             } else {
                 spans.extract_if(.., |span| span.to != to).collect()
             };
-            let batch = Arc::new(Batch { offset, spans });
-            for queue in self.sets.get(to.index()).into_iter().flatten() {
-                queue.push(&batch);
+            let queues = self.sets.get(to.index()).map_or(&[][..], Vec::as_slice);
+            if queues.is_empty() {
+                self.nowhere.fetch_add(spans.len() as u64, Ordering::Relaxed);
+            } else {
+                let batch = Arc::new(Batch { offset, spans });
+                queues.iter().for_each(|queue| queue.push(&batch));
             }
             spans = others;
         }
@@ -145,6 +199,11 @@ impl Exports {
         for queue in &self.queues {
             queue.finish_shutdown(deadline.saturating_duration_since(Instant::now()));
         }
+    }
+
+    /// Spans that were handed over and are for no destination (`export: []`).
+    pub fn nowhere(&self) -> u64 {
+        self.nowhere.load(Ordering::Relaxed)
     }
 
     /// The counts of each destination, under its name.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use engine::policy::SecretKeys;
+use engine::{policy::SecretKeys, secrets};
 
 /// Words in the names of header fields that carry credentials. There is no end of such names, so words are listed, and
 /// rather one too many: none of the fields that spans are made of has one in its name.
@@ -41,28 +41,46 @@ pub(crate) fn user_information(authority: &[u8]) -> usize {
     authority.iter().rposition(|&byte| byte == b'@').unwrap_or_default()
 }
 
-/// A text that may hold a URL, to be shown: credentials of URLs and the values of secret keys are `REDACTED`.
+/// A text that may hold URLs, to be shown: credentials of URLs and the values of secret keys are `REDACTED`.
 pub(crate) fn shown<'a>(text: &'a str, keys: &SecretKeys) -> Cow<'a, str> {
-    let mut cuts = Vec::new();
-    if let Some(scheme) = text.find("://") {
-        let start = scheme.saturating_add(3);
-        let rest = text.get(start..).unwrap_or_default();
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let length = user_information(authority.as_bytes());
-        if length > 0 {
-            cuts.push(start..start.saturating_add(length));
-        }
-    }
+    let bytes = text.as_bytes();
+    let credentials = secrets::authorities(bytes).filter_map(|authority| authority.credentials);
+    let mut cuts: Vec<_> = credentials.map(|credentials| credentials.range).collect();
     if let Some(mark) = text.find('?') {
+        // To the end of the text: what is no URL by the rules ends nowhere before.
         let start = mark.saturating_add(1);
-        let values = keys.values(text.as_bytes().get(start..).unwrap_or_default());
+        let values = keys.values(bytes.get(start..).unwrap_or_default());
         cuts.extend(values.map(|value| start.saturating_add(value.start)..start.saturating_add(value.end)));
     }
-    let mut shown = Cow::Borrowed(text);
-    for cut in cuts.into_iter().rev() {
-        shown.to_mut().replace_range(cut, "REDACTED");
+    if cuts.is_empty() {
+        return Cow::Borrowed(text);
     }
-    shown
+    cuts.sort_by_key(|cut| cut.start);
+    let (mut out, mut at) = (String::with_capacity(text.len()), 0);
+    for cut in cuts {
+        if cut.start >= at {
+            out.push_str(text.get(at..cut.start).unwrap_or_default());
+            out.push_str("REDACTED");
+        }
+        at = at.max(cut.end);
+    }
+    out.push_str(text.get(at..).unwrap_or_default());
+    Cow::Owned(out)
+}
+
+/// What is meant to be an address, or `NAME=ADDRESS`, to be shown where it is refused: it need not be one, so that
+/// everything before its last `@` is taken for credentials, and a query is left out, for it may be a key.
+pub(crate) fn address(text: &str) -> String {
+    let before = text.split('?').next().unwrap_or_default();
+    let begin = before.find("://").map(|mark| mark.saturating_add(3));
+    let begin = begin.or_else(|| before.find('=').map(|mark| mark.saturating_add(1))).unwrap_or_default();
+    let (name, rest) = text.split_at_checked(begin).unwrap_or(("", text));
+    let (credentials, host) = match rest.rsplit_once('@') {
+        Some((_, host)) => ("REDACTED@", host),
+        None => ("", rest),
+    };
+    let host = host.split('?').next().unwrap_or_default();
+    format!("{name}{credentials}{host}")
 }
 
 #[cfg(test)]
@@ -128,6 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_shown_without_credentials_and_query() {
+        for (text, expected) in [
+            ("jaeger", "jaeger"),
+            ("otlp=http://c:4318/x", "otlp=http://c:4318/x"),
+            ("otlp=http://u:p?q@c/?k=v", "otlp=http://REDACTED@c/"),
+            ("otlp-grpc=u:p@c?k=v", "otlp-grpc=REDACTED@c"),
+            ("u@c?k=v", "REDACTED@c"),
+            ("c?to=http://x", "c"),
+        ] {
+            assert_eq!(address(text), expected);
+        }
+    }
+
+    #[test]
     fn a_text_is_shown_without_the_credentials_of_its_url() {
         let keys = SecretKeys::default();
         for (text, expected) in [
@@ -136,6 +168,11 @@ mod tests {
             ("http://user:p@ss@host/a@b", "http://REDACTED@host/a@b"),
             ("--proxy=http://user:pass@host", "--proxy=http://REDACTED@host"),
             ("/x?a=1&sig=s%41&b=2&Signature=t", "/x?a=1&sig=REDACTED&b=2&Signature=REDACTED"),
+            (
+                "curl http://h/?a=b http://u:p@h http://v:q;r@h/?sig=s",
+                "curl http://h/?a=b http://REDACTED@h http://REDACTED@h/?sig=REDACTED",
+            ),
+            ("--to=http%3A%2F%2Fu%3Ap%40h", "--to=http%3A%2F%2FREDACTED%40h"),
             ("https://u@h/?sig=1", "https://REDACTED@h/?sig=REDACTED"),
         ] {
             assert_eq!(shown(text, &keys), expected);

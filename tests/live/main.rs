@@ -44,6 +44,7 @@ mod replay;
 mod run;
 mod sampling;
 mod secrets;
+mod selectors;
 mod smoke;
 mod threads;
 mod web;

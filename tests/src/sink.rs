@@ -1,6 +1,7 @@
 //! An OTLP collector on the loopback interface that keeps what it is sent, over HTTP and gRPC on one port.
 
 mod grpc;
+mod inbox;
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -8,6 +9,7 @@ use std::{
     thread,
 };
 
+pub use self::inbox::Inbox;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 

@@ -265,6 +265,7 @@ pub fn assert_accounted(counters: &Value) {
         counters["destinations"].as_object().unwrap_or_else(|| panic!("no destinations: {counters:#}"));
     let accounting = &counters["accounting"];
     let seen = accounting["seen"].as_u64().unwrap_or_else(|| panic!("no accounting: {counters:#}"));
+    assert_eq!(counter(counters, "/accounting/nowhere"), 0, "spans for no destination\n{counters:#}");
     for (name, destination) in destinations {
         // A number, or numbers by reason.
         let number = |holder: &Value, key: &str| match holder[key].as_object() {

@@ -1,9 +1,11 @@
 """A server and its client in one process, which exchange secrets in every place where secrets are sent.
 
-Arguments: a file of secrets (JSON), the first part of every path, and more that nobody reads.
+Arguments: a file of secrets (JSON), the first part of every path, and more that nobody reads. The variable HTTP2_PORT
+says where a server of HTTP/2 is.
 """
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -52,9 +54,28 @@ def answer(connection, stream):
             b"HTTP/1.1 200 OK\r\n"
             + ("Set-Cookie: id=%s; Path=/\r\n" % SECRETS["set_cookie"]).encode()
             + ("Location: http://h/?a=b&sig=%s\r\n" % SECRETS["location"]).encode()
+            + ("Link: <http://h/?a=b>; rel=next, <http://h/?sig=%s>\r\n" % SECRETS["link"]).encode()
             + b"Content-Length: %d\r\n\r\n" % len(body)
             + body
         )
+
+
+def http2(secrets):
+    """A request by curl. What is behind the secrets keeps HPACK from writing them in Huffman's code."""
+    long = "~" * 80
+    fields = {
+        "authorization": "Bearer " + secrets["http2_bearer"] + long,
+        "cookie": "id=" + secrets["http2_cookie"] + long,
+        "x-api-key": secrets["http2_api_key"] + long,
+        "referer": "http://u:%s@h/?sig=%s%s" % (secrets["http2_referer"], secrets["http2_referer_query"], long),
+        "user-agent": "bot (+http://u:%s%s@h/)" % (secrets["http2_agent"], long),
+    }
+    port = os.environ["HTTP2_PORT"]
+    url = "http://127.0.0.1:%s%s/http2?a=b&sig=%s%s" % (port, PATH, secrets["http2_query"], long)
+    command = ["curl", "-sS", "--http2-prior-knowledge", "--max-time", "20", "-o", "/dev/null"]
+    for field in fields.items():
+        command += ["-H", "%s: %s" % field]
+    subprocess.run([*command, url], check=True)
 
 
 def main():
@@ -100,12 +121,24 @@ def main():
     query = "&".join("%s=%s" % (key, SECRETS["query_" + key.lower()]) for key in keys)
     request("GET", PATH + "/query?a=b&" + query)
     request("GET", "http://user:%s@127.0.0.1:%d%s/absolute" % (SECRETS["url"], port, PATH))
+    url = "http://u:%s@h/"
+    agent = "bot (+http://u:%s@h/?a=b&sig=%s)" % (SECRETS["agent"], SECRETS["agent_query"])
+    first = "http://h/?a=b, http://u:a,%s@h/?sig=a,%s" % (SECRETS["listed"], SECRETS["listed_query"])
+    target = "%s/urls/%s?a=%s&b=%s&c=http%%3A%%2F%%2Fu%%3A%s%%40h%%2F" % (
+        PATH,
+        url % ("a;" + SECRETS["url_in_path"]),
+        url % ("a&" + SECRETS["url_in_query"]),
+        url % ("a," + SECRETS["second_url_in_query"]),
+        SECRETS["encoded_url"],
+    )
+    request("GET", target, [("User-Agent", agent), ("X-First", first)])
     body = ("password=" + SECRETS["request_body"]).encode()
     request("POST", PATH + "/body", [("Content-Length", str(len(body)))], body)
     chunk = SECRETS["chunk"].encode()
     trailer = ("X-Token: " + SECRETS["trailer"]).encode()
     body = b"%x\r\n%s\r\n0\r\n%s\r\n\r\n" % (len(chunk), chunk, trailer)
     request("POST", PATH + "/chunked", [("Transfer-Encoding", "chunked")], body)
+    http2(SECRETS)
     connection.shutdown(socket.SHUT_WR)
     # A client whose program is an argument, which ends like the path of a script. The body ends with a brace.
     code = """

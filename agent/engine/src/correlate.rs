@@ -204,12 +204,12 @@ impl Correlator {
             }
             owner @ (Owner::Exchange(_) | Owner::Gone(_)) => owner,
         };
+        if let Owner::Exchange(owner) = owner {
+            self.depend(key, owner);
+        }
         if let Some(exchange) = self.exchanges.get_mut(key) {
             exchange.owner = Some(owner);
             exchange.voids = voids;
-        }
-        if let Owner::Exchange(owner) = owner {
-            self.depend(key, owner);
         }
     }
 
@@ -284,7 +284,12 @@ impl Correlator {
     /// The link that a call gets that follows from this exchange.
     fn link_to(&self, key: Key<Exchange>) -> Option<SpanLink> {
         let exchange = self.exchanges.get(key).filter(|exchange| exchange.has_span())?;
-        exchange.trace().map(|trace| SpanLink { trace_id: trace.trace_id, span_id: exchange.span_id })
+        exchange.trace().map(|trace| SpanLink {
+            trace_id: trace.trace_id,
+            span_id: exchange.span_id,
+            trace_state: trace.state.clone(),
+            trace_flags: trace.flags,
+        })
     }
 
     /// Sets the fate of an exchange for good, and has those that look at it look again.

@@ -112,7 +112,7 @@ impl Made {
 }
 
 /// Who owns a client exchange by the reader rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     Exchange(Key<Exchange>),
     /// The owner has been given out already.

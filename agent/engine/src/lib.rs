@@ -17,6 +17,7 @@ pub mod limit;
 pub mod percent;
 pub mod policy;
 pub mod protocol;
+pub mod secrets;
 pub mod span;
 pub mod stream;
 

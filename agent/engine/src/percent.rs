@@ -2,7 +2,12 @@
 
 /// The byte that an escape at the beginning of the text stands for, and what follows it.
 pub(crate) fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
-    let [b'%', high, low, after @ ..] = text else { return None };
+    digits(text.strip_prefix(b"%")?)
+}
+
+/// The same behind the `%`.
+pub(crate) fn digits(text: &[u8]) -> Option<(u8, &[u8])> {
+    let [high, low, after @ ..] = text else { return None };
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     Some((u8::try_from(digit(high)? << 4 | digit(low)?).ok()?, after))
 }

@@ -14,7 +14,7 @@ pub(crate) mod target;
 mod tests;
 mod undecided;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use crate::event::Time;
 
@@ -58,8 +58,8 @@ impl LinkMethod {
 pub struct Parent {
     pub span_id: SpanId,
     pub method: LinkMethod,
-    /// The parent is known from a header only: another host or program made it.
-    pub remote: bool,
+    /// The process that has the parent. None: it is known from a header only, another host or program made it.
+    pub process: Option<u32>,
 }
 
 /// A value of an attribute.
@@ -87,10 +87,14 @@ pub struct SpanEvent {
 }
 
 /// A span that this one follows from without being its child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// It is always one of the same process.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpanLink {
     pub trace_id: TraceId,
     pub span_id: SpanId,
+    pub trace_state: Option<Arc<str>>,
+    pub trace_flags: u8,
 }
 
 /// Status by OpenTelemetry's rules; `Ok` is never set by instrumentation.
@@ -121,4 +125,11 @@ pub struct Span {
     pub events: Vec<SpanEvent>,
     pub links: Vec<SpanLink>,
     pub status: Status,
+}
+
+impl Span {
+    /// There is a parent, and it is another process's: what OTLP and SDKs call a remote parent.
+    pub fn has_remote_parent(&self) -> bool {
+        self.parent.is_some_and(|parent| parent.process != Some(self.tgid))
+    }
 }

@@ -13,7 +13,7 @@ use super::{
     file::File,
     value::{List, Parsed},
 };
-use crate::{export::Destination, process::parse_attributes};
+use crate::{export::Destination, process::parse_attributes, secret};
 
 const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
@@ -54,7 +54,8 @@ pub(super) fn read(environment: &[(OsString, OsString)]) -> Otel {
     }
     if let Some(value) = variable(RESOURCE) {
         let parsed = parse_attributes(&value).ok_or("expected name=value,name=value, percent-encoded");
-        otel.resource = understood(RESOURCE, &value, parsed).unwrap_or_default();
+        // Its values are anybody's.
+        otel.resource = understood(RESOURCE, "...", parsed).unwrap_or_default();
         // They would name every service after this program.
         otel.resource
             .retain(|(name, _)| !matches!(&**name, names::SERVICE_NAME | names::SERVICE_INSTANCE_ID));
@@ -87,6 +88,17 @@ fn parse<T: FromStr<Err: Display>>(name: &str, value: &str) -> Option<Parsed<T>>
     understood(name, value, value.parse().map(Parsed))
 }
 
+/// Warns of what is not understood, without the credentials and queries of what may be addresses in it.
 fn understood<T>(name: &str, value: &str, parsed: Result<T, impl Display>) -> Option<T> {
-    parsed.map_err(|error| tracing::warn!("ignoring {name}={value}: {error}")).ok()
+    let warn = |error: &dyn Display| {
+        let (mut shown, mut error) = (value.to_owned(), error.to_string());
+        for part in value.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let address = secret::address(part);
+            shown = shown.replace(part, &address);
+            // It may be quoted there.
+            error = error.replace(part, &address);
+        }
+        tracing::warn!("ignoring {name}={shown}: {error}");
+    };
+    parsed.map_err(|error| warn(&error)).ok()
 }

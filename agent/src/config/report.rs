@@ -5,13 +5,15 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "most of the library's many cases are one case here")]
 
+use engine::policy::SecretKeys;
 use serde_saphyr::{
     Error, Location,
     budget::BudgetBreach,
     granit_parser::{Marker, Scanner, StrInput, TokenType},
 };
 
-use super::keys;
+use super::{keys, mask::masked};
+use crate::secret;
 
 /// A line is shown this wide at most.
 const WIDTH: usize = 100;
@@ -26,8 +28,10 @@ pub(super) struct Place {
 /// The report of an error in this text.
 pub(super) fn report(name: &str, text: &str, error: &Error) -> String {
     let place = error.location().and_then(|location| place(text, location));
-    let (what, place) = explain(text, error, place);
-    render(name, text, place, &what)
+    let shown = masked(text);
+    let (what, place) = explain(text, &shown, error, place);
+    // A value that is refused may be quoted.
+    render(name, &shown, place, &secret::shown(&what, &SecretKeys::default()))
 }
 
 /// The report of a text that is not UTF-8 from this byte on.
@@ -38,9 +42,10 @@ pub(super) fn not_utf8(name: &str, bytes: &[u8], valid: usize) -> String {
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     let byte = bytes.get(valid).copied().unwrap_or_default();
     let what = format!("the byte 0x{byte:02x} is not UTF-8: save the file as UTF-8 text");
-    render(name, &text, Some(Place { line, column }), &what)
+    render(name, &masked(&text), Some(Place { line, column }), &what)
 }
 
+/// `text` is one that may be shown.
 fn render(name: &str, text: &str, place: Option<Place>, what: &str) -> String {
     let Some(Place { line, column }) = place else { return format!("{name}: {what}") };
     let shown = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
@@ -49,7 +54,7 @@ fn render(name: &str, text: &str, place: Option<Place>, what: &str) -> String {
     let left = column.saturating_sub(WIDTH / 2 + 1);
     let left = if shown.chars().count() > WIDTH { left } else { 0 };
     let visible = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
-    let source: String = masked(shown).chars().skip(left).take(WIDTH).map(visible).collect();
+    let source: String = shown.chars().skip(left).take(WIDTH).map(visible).collect();
     // Tabs stay tabs, so that the caret stands right however wide they are.
     let padding: String = source
         .chars()
@@ -58,19 +63,6 @@ fn render(name: &str, text: &str, place: Option<Place>, what: &str) -> String {
         .map(|c| if c == '\t' { '\t' } else { ' ' })
         .collect();
     format!("{name}:{line}:{column}: {what}\n{margin} |\n{line} | {source}\n{margin} | {padding}^")
-}
-
-/// A line as it may be shown: what stands before the `@` of a URL is a secret. Nothing moves.
-fn masked(line: &str) -> String {
-    let mut parts = line.split_inclusive("://");
-    let mut shown = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let word = part.split([' ', '\t', '"', '\'']).next().unwrap_or_default();
-        let (secret, rest) = part.split_at_checked(word.rfind('@').unwrap_or_default()).unwrap_or(("", part));
-        shown.extend(secret.chars().map(|_| '*'));
-        shown.push_str(rest);
-    }
-    shown
 }
 
 /// The place of an error, not behind the end of the text.
@@ -86,17 +78,20 @@ fn place(text: &str, location: Location) -> Option<Place> {
 }
 
 /// What is wrong, in words, and where that is best shown.
-fn explain(text: &str, error: &Error, place: Option<Place>) -> (String, Option<Place>) {
-    let found = place.map_or(Found::Nothing, |place| Found::at(text, place));
+fn explain(text: &str, shown: &str, error: &Error, place: Option<Place>) -> (String, Option<Place>) {
+    let found = place.map_or(Found::Nothing, |place| Found::at(shown, place));
+    let line = |text| place.and_then(|place| str::lines(text).nth(place.line.saturating_sub(1)));
+    let open = line(text) == line(shown);
     let what = match error {
-        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => return explain(text, error, place),
+        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => return explain(text, shown, error, place),
         Error::SerdeUnknownField { field, expected, .. } => keys::unknown(field, expected),
         Error::DuplicateMappingKey { key, .. } => {
             let key = key.as_deref().unwrap_or_default();
             format!("the key `{key}` is set a second time: keep one of them")
         }
         Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => match found {
-            Found::Key(_) | Found::Nothing => format!("expected {expected} here, not {}", unexpected(error)),
+            Found::Key(_) | Found::Nothing if open => format!("expected {expected} here, not {}", unexpected(error)),
+            Found::Nothing => format!("expected {expected} here, not this"),
             found => format!("expected {expected} here, not {found}"),
         },
         Error::Unexpected { expected, .. } if expected.contains("scalar") => {
@@ -107,6 +102,10 @@ fn explain(text: &str, error: &Error, place: Option<Place>) -> (String, Option<P
         }
         Error::Unexpected { expected, .. } if expected.contains("sequence") => {
             format!("expected a list here (`[a, b]`, or lines that begin with `- `), not {found}")
+        }
+        Error::NullIntoString { .. } if matches!(&found, Found::Key(key) if key == "null" || key == "~") => {
+            "expected the name of a key before the `:`, such as `export`: nothing, which is what null means, is none"
+                .to_owned()
         }
         Error::NullIntoString { .. } => "expected a value here, but there is none".to_owned(),
         Error::UnknownAnchor { .. } => {
@@ -131,7 +130,8 @@ fn explain(text: &str, error: &Error, place: Option<Place>) -> (String, Option<P
         // What the values of the configuration say of themselves.
         Error::Message { msg, .. } => msg.clone(),
         Error::ExternalMessage { msg, .. } => return syntax(text, msg, place),
-        other => other.to_string(),
+        other if open => other.to_string(),
+        _ => "this cannot be read as a part of the configuration".to_owned(),
     };
     (what, place)
 }
@@ -248,6 +248,8 @@ fn syntax(text: &str, message: &str, place: Option<Place>) -> (String, Option<Pl
             .to_owned()
     } else if message.contains("mapping values are not allowed") {
         "a second `: ` in one line: put a text that has one in quotes, or begin a new line".to_owned()
+    } else if let Some(what) = place.and_then(|place| uneven(text, place)) {
+        what
     } else if message.contains("did not find expected key") || message.contains("did not find expected '-'") {
         "expected the next key or the next `- ` of the list, indented as the one before it".to_owned()
     } else if message.contains("simple key expected ':'") {
@@ -257,10 +259,32 @@ fn syntax(text: &str, message: &str, place: Option<Place>) -> (String, Option<Pl
     } else if message.contains("anchor or alias") {
         "`*` and `&` have a meaning of their own at the beginning of a text: expected a text in quotes"
             .to_owned()
+    } else if message.contains("YAML major version") || message.contains("YAML version") {
+        "this line asks for a version of YAML that there is not: leave it out, or write %YAML 1.2".to_owned()
     } else {
         format!("this is not YAML: {message}")
     };
     (what, place)
+}
+
+/// What is wrong if this is an entry of a list that is not indented like the one above it.
+fn uneven(text: &str, place: Place) -> Option<String> {
+    let indent = |line: &str| {
+        let entry = line.trim_start();
+        (entry.starts_with("- ") || entry == "-").then(|| line.chars().count() - entry.chars().count())
+    };
+    let lines: Vec<&str> = text.lines().take(place.line).collect();
+    let (last, before) = lines.split_last()?;
+    let here = indent(last)?;
+    let (index, above) =
+        before.iter().enumerate().rev().find_map(|(index, line)| Some((index, indent(line)?)))?;
+    (here != above).then(|| {
+        format!(
+            "the entries of a list are indented alike: this `- ` stands behind {here} blanks, the one in line {} \
+             behind {above}",
+            index + 1
+        )
+    })
 }
 
 /// The last quote before a place at which a quoted text cannot go on.

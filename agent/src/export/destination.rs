@@ -2,8 +2,6 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use engine::policy::SecretKeys;
-
 use super::{
     Headers,
     delivery::{Settings, SettingsError},
@@ -92,12 +90,9 @@ impl FromStr for Destination {
             ("json", Some(file)) => Self::Json(file.into()),
             ("json", None) => return Err(DestinationError::NoFile),
             ("console", None) => Self::Console,
-            ("console", Some(value)) => return Err(DestinationError::ConsoleValue(value)),
             // It may be an address with a password all the same.
-            _ => {
-                let shown = secret::shown(text, &SecretKeys::default()).into_owned();
-                return Err(DestinationError::Unknown(shown));
-            }
+            ("console", Some(value)) => return Err(DestinationError::ConsoleValue(secret::address(&value))),
+            _ => return Err(DestinationError::Unknown(secret::address(text))),
         };
         check(&destination)?;
         Ok(destination)
@@ -155,6 +150,10 @@ mod tests {
             ("otlp=http://u:hun/hunter2@c:4318/v1", Some("the address of c:4318 carries credentials")),
             ("otlp=http://u:1?hunter2@c", Some("the address of c carries credentials")),
             ("otlp=http://[::1]:4318", None),
+            ("jaeger=u:hunter2@c?key=hunter2", Some("unknown destination `jaeger=REDACTED@c`")),
+            ("http://c/?key=hunter2", Some("unknown destination `http://c/`")),
+            ("http://u:hunter2@c", Some("unknown destination `http://REDACTED@c`")),
+            ("console=http://u:hun?ter2@c?key=hunter2", Some("given `http://REDACTED@c`")),
         ] {
             let message = text.parse::<Destination>().err().map(|error| error.to_string());
             assert_eq!(message.is_some(), expected.is_some(), "{text}: {message:?}");

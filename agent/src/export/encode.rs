@@ -163,9 +163,9 @@ fn write_span(out: &mut Writer, span: &Span, offset: Offset) {
     let mut flags = u32::from(span.trace_flags) | SpanFlags::ContextHasIsRemoteMask as u32;
     if let Some(parent) = &span.parent {
         out.bytes(span::PARENT_SPAN_ID, &parent.span_id.0.to_be_bytes());
-        if parent.remote {
-            flags |= SpanFlags::ContextIsRemoteMask as u32;
-        }
+    }
+    if span.has_remote_parent() {
+        flags |= SpanFlags::ContextIsRemoteMask as u32;
     }
     out.string(span::NAME, &span.name);
     let kind = match span.kind {
@@ -206,6 +206,11 @@ fn write_event(out: &mut Writer, event: &SpanEvent, offset: Offset) {
 fn write_link(out: &mut Writer, link: &SpanLink) {
     out.bytes(link::TRACE_ID, &link.trace_id.0.to_be_bytes());
     out.bytes(link::SPAN_ID, &link.span_id.0.to_be_bytes());
+    if let Some(state) = &link.trace_state {
+        out.string(link::TRACE_STATE, state);
+    }
+    // It is of the same process.
+    out.fixed32(link::FLAGS, u32::from(link.trace_flags) | SpanFlags::ContextHasIsRemoteMask as u32);
 }
 
 fn write_attribute(out: &mut Writer, field: u32, attribute: &Attribute) {
@@ -243,7 +248,7 @@ fields! {
         ATTRIBUTES = 9, EVENTS = 11, LINKS = 13, STATUS = 15, FLAGS = 16,
     }
     event { TIME = 1, NAME = 2, ATTRIBUTES = 3, }
-    link { TRACE_ID = 1, SPAN_ID = 2, }
+    link { TRACE_ID = 1, SPAN_ID = 2, TRACE_STATE = 3, FLAGS = 6, }
     status { MESSAGE = 2, CODE = 3, }
     key_value { KEY = 1, VALUE = 2, }
     any_value { STRING = 1, BOOL = 2, INT = 3, ARRAY = 5, }

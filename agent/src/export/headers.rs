@@ -5,11 +5,12 @@ use std::fmt;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Headers that the exporter sets itself, or that would break the framing of a request.
-const RESERVED: [&str; 9] = [
+const RESERVED: [&str; 10] = [
     "connection",
     "content-encoding",
     "content-length",
     "content-type",
+    "grpc-accept-encoding",
     "grpc-encoding",
     "host",
     "te",

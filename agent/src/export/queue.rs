@@ -102,13 +102,20 @@ pub(super) struct Batching {
     pub(super) wait: Duration,
 }
 
+/// What a queue may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bound {
+    pub(super) spans: usize,
+    pub(super) bytes: usize,
+}
+
 /// The queue of one destination.
 ///
 /// Spans that its worker took stay counted as `queued`, against the bound, until the worker settles them.
 #[derive(Debug)]
 pub(super) struct Queue {
     name: String,
-    bound: u64,
+    bound: Bound,
     state: Mutex<State>,
     /// To the worker: there is something to look at.
     work: Notify,
@@ -120,12 +127,33 @@ pub(super) struct Queue {
 struct State {
     waiting: VecDeque<Chunk>,
     waiting_spans: usize,
+    /// The memory of these, about.
+    waiting_bytes: usize,
+    /// The same of what the worker took and has not settled.
+    taken_bytes: usize,
     /// When the oldest waiting chunk came.
     since: Option<Instant>,
     /// The size the worker waits for, if it does.
     wanted: usize,
     counts: Counts,
     phase: Phase,
+}
+
+impl State {
+    fn bytes(&self) -> usize {
+        self.waiting_bytes.saturating_add(self.taken_bytes)
+    }
+
+    /// Spans that were taken are settled. Which ones is not known, so that they count with what all of them take on
+    /// average; when the last ones are settled, nothing of them is left.
+    fn release(&mut self, spans: u64) {
+        let taken = self.counts.queued.saturating_sub(self.waiting_spans as u64);
+        let share = |bytes: usize| {
+            let share = u128::from(spans) * bytes as u128 / u128::from(taken.max(1));
+            usize::try_from(share).unwrap_or(usize::MAX)
+        };
+        self.taken_bytes = self.taken_bytes.saturating_sub(share(self.taken_bytes));
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,14 +167,8 @@ enum Phase {
 }
 
 impl Queue {
-    pub(super) fn new(name: String, bound: usize) -> Self {
-        Self {
-            name,
-            bound: bound as u64,
-            state: Mutex::default(),
-            work: Notify::new(),
-            settled: Condvar::new(),
-        }
+    pub(super) fn new(name: String, bound: Bound) -> Self {
+        Self { name, bound, state: Mutex::default(), work: Notify::new(), settled: Condvar::new() }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -167,7 +189,8 @@ impl Queue {
             state.counts.drop_spans(Reason::Shutdown, offered);
             return;
         }
-        let fitting = offered.min(self.bound.saturating_sub(state.counts.queued));
+        let room = (self.bound.spans as u64).saturating_sub(state.counts.queued);
+        let (fitting, bytes) = batch.fitting(room, self.bound.bytes.saturating_sub(state.bytes()));
         state.counts.drop_spans(Reason::QueueFull, offered - fitting);
         if fitting == 0 {
             return;
@@ -175,6 +198,7 @@ impl Queue {
         state.counts.queued += fitting;
         let before = state.waiting_spans;
         state.waiting_spans += fitting as usize;
+        state.waiting_bytes += bytes;
         state.waiting.push_back(Chunk { batch: Arc::clone(batch), range: 0..fitting as usize });
         state.since.get_or_insert_with(Instant::now);
         // A worker that knows of waiting spans sleeps until they are enough or old enough; wake it for nothing less.
@@ -199,6 +223,7 @@ impl Queue {
                 if !state.waiting.is_empty() && ready {
                     state.since = None;
                     state.waiting_spans = 0;
+                    state.taken_bytes += std::mem::take(&mut state.waiting_bytes);
                     return Some(state.waiting.drain(..).collect());
                 }
                 if closing {
@@ -231,6 +256,7 @@ impl Queue {
         // After the end they are counted as dropped already.
         if state.phase != Phase::Closed {
             debug_assert!(state.counts.queued >= spans, "more settled than taken");
+            state.release(spans);
             state.counts.queued = state.counts.queued.saturating_sub(spans);
             outcome(&mut state.counts);
             self.settled.notify_all();
@@ -279,6 +305,7 @@ impl Queue {
         let left = std::mem::take(&mut state.counts.queued);
         state.counts.drop_spans(Reason::Shutdown, left);
         state.waiting.clear();
+        (state.waiting_spans, state.waiting_bytes, state.taken_bytes) = (0, 0, 0);
         state.phase = Phase::Closed;
         drop(state);
         self.work.notify_one();

@@ -46,7 +46,7 @@ pub(super) fn span(id: u64) -> Span {
 /// A span with all of its fields in use.
 pub(super) fn full_span(id: u64) -> Span {
     Span {
-        parent: Some(Parent { span_id: SpanId(7), method: LinkMethod::Header, remote: true }),
+        parent: Some(Parent { span_id: SpanId(7), method: LinkMethod::Header, process: None }),
         trace_state: Some("vendor=value,other=1".into()),
         trace_flags: 3,
         kind: Kind::Client,
@@ -63,7 +63,12 @@ pub(super) fn full_span(id: u64) -> Span {
             attribute("none", Value::Strings(Vec::new())),
         ],
         events: vec![SpanEvent { time: 1_020_000_000, name: "reset", attributes: vec![text("by", "peer")] }],
-        links: vec![SpanLink { trace_id: TraceId(3), span_id: SpanId(4) }],
+        links: vec![SpanLink {
+            trace_id: TraceId(3),
+            span_id: SpanId(4),
+            trace_state: Some("b=2".into()),
+            trace_flags: 3,
+        }],
         status: Status::Error { description: Some("connection reset".to_owned()) },
         ..span(id)
     }
@@ -141,11 +146,56 @@ fn what_does_not_fit_the_queue_is_counted_and_memory_does_not_grow() {
     for _ in 0..6 {
         exports.hand_over(spans(5_000));
         let counts = counts(&exports);
-        assert!(counts.queued <= QUEUE_SPANS as u64, "{counts:?}");
+        assert!(counts.queued <= QUEUE.spans as u64, "{counts:?}");
     }
     let counts = counts(&exports);
-    assert_eq!((counts.handed_in, counts.queued), (30_000, QUEUE_SPANS as u64));
-    assert_eq!(counts.dropped(Reason::QueueFull), 30_000 - QUEUE_SPANS as u64);
+    assert_eq!((counts.handed_in, counts.queued), (30_000, QUEUE.spans as u64));
+    assert_eq!(counts.dropped(Reason::QueueFull), 30_000 - QUEUE.spans as u64);
+}
+
+/// A span of which one text is so long.
+fn long(id: u64, length: usize) -> Exported {
+    let attributes = vec![text("url.path", &"x".repeat(length))];
+    exported(Span { attributes, ..span(id) }, &resource("shop"))
+}
+
+#[test]
+fn long_texts_fill_the_queue_before_many_spans_do() {
+    const LONGEST: usize = 64 * 1024;
+    let (_listener, destination) = silent();
+    let exports = start(&destination);
+    for round in 0..10 {
+        exports.hand_over((1..=100).map(|id| long(round * 100 + id, LONGEST)).collect());
+    }
+    let counts = counts(&exports);
+    let fit = QUEUE.bytes / LONGEST;
+    assert!(counts.queued <= fit as u64 && counts.queued > fit as u64 * 9 / 10, "{counts:?}");
+    assert_eq!(counts.dropped(Reason::QueueFull), 1_000 - counts.queued);
+    // What is usual fits by number.
+    let usual: usize = (1..=QUEUE.spans as u64).map(|id| weight(&typical(id))).sum();
+    assert!(usual < QUEUE.bytes, "{usual}");
+}
+
+#[tokio::test]
+async fn what_was_settled_makes_room_for_as_much() {
+    let queue = Queue::new("test".to_owned(), Bound { spans: 1000, bytes: 100_000 });
+    let push = |lengths: &[usize]| {
+        let spans = lengths.iter().zip(1..).map(|(length, id)| long(id, *length)).collect();
+        queue.push(&Arc::new(Batch { offset: Offset::default(), spans }));
+        queue.counts().queued
+    };
+    for _ in 0..3 {
+        assert_eq!(push(&[50_000, 30_000, 40_000, 1_000]), 2, "nothing behind the first that does not fit");
+        let now = queue::Batching { spans: 1, wait: Duration::ZERO };
+        assert_eq!(queue.next(now).await.unwrap().len(), 1);
+        assert_eq!(push(&[10_000, 30_000]), 3, "what is in flight still counts");
+        queue.accept(1);
+        assert_eq!(push(&[30_000, 30_000]), 3);
+        queue.drop_taken(Reason::Refused, 1);
+        assert_eq!(queue.next(now).await.unwrap().len(), 2);
+        queue.accept(2);
+        assert_eq!(queue.counts().queued, 0);
+    }
 }
 
 #[test]
@@ -221,6 +271,7 @@ fn each_span_goes_to_the_destinations_of_its_set_and_to_no_other() {
     let mut routes = Routes::new(&[file("all"), file("both")]);
     let shop = routes.add(Some(&[file("shop"), file("both")]), &Headers::default()).unwrap();
     let nowhere = routes.add(Some(&[]), &Headers::default()).unwrap();
+    let sent_nowhere = 1;
     let exports = Exports::start(&routes, Arc::default()).unwrap();
     let sets = [ExportSet::default(), shop, ExportSet::default(), nowhere, shop, shop];
     let spans = spans(6).into_iter().zip(sets).map(|(exported, to)| Exported { to, ..exported });
@@ -228,6 +279,7 @@ fn each_span_goes_to_the_destinations_of_its_set_and_to_no_other() {
     exports.flush(in_seconds(60));
     let accepted: Vec<_> = exports.counts().map(|(_, counts)| (counts.handed_in, counts.accepted)).collect();
     assert_eq!(accepted, [(2, 2), (5, 5), (3, 3)]);
+    assert_eq!(exports.nowhere(), sent_nowhere);
     let written = |name: &str| {
         let lines = std::fs::read_to_string(directory.path().join(name)).unwrap();
         let mut ids: Vec<_> = lines
@@ -257,7 +309,7 @@ fn tenants_are_numbered_and_share_the_memory_of_four_queues() {
     let exports = Exports::start(&routes, Arc::default()).unwrap();
     let names: Vec<_> = exports.counts().map(|(name, _)| name.to_owned()).collect();
     assert_eq!((&names[0], &names[7]), (&destination, &format!("{destination} #8")));
-    exports.hand_over(spans(QUEUE_SPANS as u64));
+    exports.hand_over(spans(QUEUE.spans as u64));
     let counts = counts(&exports);
     assert_eq!((counts.queued, counts.dropped(Reason::QueueFull)), (12_288, 12_288));
 }

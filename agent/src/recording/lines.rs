@@ -5,12 +5,15 @@
 
 use std::ops::Range;
 
-use engine::{policy::SecretKeys, protocol::detect::is_token};
+use engine::{policy::SecretKeys, protocol::detect::is_token, secrets};
 
 use crate::secret::{is_credential, user_information};
 
 /// What secrets in heads are overwritten with: it can stand anywhere.
 const FILLER: u8 = b'x';
+
+/// Fields of which the value is an authority.
+const HOSTS: [&[u8]; 2] = [b"host", b"x-forwarded-host"];
 
 /// What a line is to the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,8 +37,7 @@ pub(super) fn scrub(line: &mut [u8], before: Line, complete: bool, keys: &Secret
     match (colon, name) {
         (Some(colon), Some(name)) if is_token(name) => {
             let credentials = is_credential(name);
-            // It is exported as it is.
-            let agent = name.eq_ignore_ascii_case(b"user-agent");
+            let host = HOSTS.iter().any(|host| name.eq_ignore_ascii_case(host));
             let value = text.get_mut(colon.saturating_add(1)..).unwrap_or_default();
             let start = value.iter().take_while(|byte| is_blank(**byte)).count();
             let value = value.get_mut(start..).unwrap_or_default();
@@ -43,9 +45,10 @@ pub(super) fn scrub(line: &mut [u8], before: Line, complete: bool, keys: &Secret
                 overwrite(value);
                 return Line::Credentials;
             }
-            if !agent {
-                scrub_value(value, complete, keys);
+            if host {
+                scrub_host(value, complete);
             }
+            scrub_value(value, complete, keys);
         }
         _ if blanks > 0 => scrub_value(text, complete, keys),
         _ => {
@@ -89,50 +92,60 @@ fn target(line: &[u8]) -> (Range<usize>, bool) {
 fn scrub_target(target: &mut [u8], connect: bool, complete: bool, keys: &SecretKeys) {
     let leading = target.iter().take_while(|byte| is_blank(**byte)).count();
     let target = target.get_mut(leading..).unwrap_or_default();
-    let origin = target.first() == Some(&b'/');
     if connect {
         scrub_authority(target, complete);
         return;
     }
-    let scheme = target
-        .windows(3)
-        .position(|window| window == b"://")
-        .filter(|end| !origin && target.get(..*end).is_some_and(is_scheme));
-    if let Some(end) = scheme {
-        scrub_authority(target.get_mut(end.saturating_add(3)..).unwrap_or_default(), complete);
+    if target.first() != Some(&b'/') {
+        let mut start = 0..secrets::leading_credentials(target).map_or(0, |range| range.end);
+        if !complete && !target.contains(&b'/') {
+            // A scheme, or a name with a password.
+            let colon = target.iter().position(|&byte| byte == b':');
+            start = colon.map_or(start, |colon| colon.saturating_add(1)..target.len());
+        }
+        overwrite(target.get_mut(start).unwrap_or_default());
     }
+    scrub_urls(target, complete);
     scrub_query(target, keys);
 }
 
 /// The same for the URLs in the value of a field.
 fn scrub_value(value: &mut [u8], complete: bool, keys: &SecretKeys) {
-    let is_end = |byte: &u8| is_blank(*byte) || b"<>\"\r\n".contains(byte);
-    for part in value.split_inclusive_mut(is_end) {
-        // Only the last one can go on beyond what is there.
-        let ends = part.last().is_some_and(is_end);
-        let length = part.len().saturating_sub(usize::from(ends));
-        let part = part.get_mut(..length).unwrap_or_default();
-        let mut from = 0;
-        while let Some(found) =
-            part.get(from..).and_then(|rest| rest.windows(3).position(|window| window == b"://"))
-        {
-            let start = from.saturating_add(found).saturating_add(3);
-            scrub_authority(part.get_mut(start..).unwrap_or_default(), complete || ends);
-            from = start;
-        }
-        scrub_query(part, keys);
+    scrub_urls(value, complete);
+    let values: Vec<_> = secrets::field_values(value, keys).collect();
+    for secret in values {
+        overwrite(value.get_mut(secret).unwrap_or_default());
     }
 }
 
-/// `user:password` at the start of a text that begins with an authority. While its end is not there, an `@` may follow.
-fn scrub_authority(text: &mut [u8], complete: bool) {
-    let end = text.iter().position(|byte| b"/?#".contains(byte));
-    let authority = text.get_mut(..end.unwrap_or(text.len())).unwrap_or_default();
-    if end.is_none() && !complete {
-        return overwrite(authority);
+/// The credentials of URLs. While the end of an authority is not there, an `@` may follow.
+fn scrub_urls(text: &mut [u8], complete: bool) {
+    let open = text.len();
+    let found = secrets::authorities(text).filter_map(|authority| {
+        if authority.range.end == open && !complete {
+            return Some(authority.range);
+        }
+        authority.credentials.map(|credentials| credentials.range)
+    });
+    for secret in found.collect::<Vec<_>>() {
+        overwrite(text.get_mut(secret).unwrap_or_default());
     }
-    let length = user_information(authority);
-    overwrite(authority.get_mut(..length).unwrap_or_default());
+}
+
+/// `user:password` of the value of such a field. What may be a name alone stays, for spans show it.
+fn scrub_host(text: &mut [u8], complete: bool) {
+    if complete {
+        return scrub_authority(text, true);
+    }
+    let colon = text.iter().position(|&byte| byte == b':').filter(|_| text.first() != Some(&b'['));
+    let start = colon.map_or(text.len(), |colon| colon.saturating_add(1));
+    overwrite(text.get_mut(start..).unwrap_or_default());
+}
+
+/// `user:password` of a text that is an authority.
+fn scrub_authority(text: &mut [u8], complete: bool) {
+    let length = if complete { user_information(text) } else { text.len() };
+    overwrite(text.get_mut(..length).unwrap_or_default());
 }
 
 fn scrub_query(text: &mut [u8], keys: &SecretKeys) {
@@ -146,12 +159,6 @@ fn scrub_query(text: &mut [u8], keys: &SecretKeys) {
 
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
-}
-
-/// RFC 3986, 3.1.
-fn is_scheme(text: &[u8]) -> bool {
-    text.first().is_some_and(u8::is_ascii_alphabetic)
-        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
 }
 
 #[cfg(test)]
@@ -177,12 +184,20 @@ mod tests {
             ("GET /a&sig=abc HTTP/1.1\r\n", "GET /a&sig=abc HTTP/1.1\r\n"),
             ("GET http://u:p@h:1/a@b?sig=c HTTP/1.1\r\n", "GET http://xxx@h:1/a@b?sig=x HTTP/1.1\r\n"),
             ("GET http://u:p@q@h HTTP/1.1\r\n", "GET http://xxxxx@h HTTP/1.1\r\n"),
-            ("GET /http://u:p@h HTTP/1.1\r\n", "GET /http://u:p@h HTTP/1.1\r\n"),
+            ("GET /http://u:p;q@h HTTP/1.1\r\n", "GET /http://xxxxx@h HTTP/1.1\r\n"),
+            ("GET /?a=http%3A%2F%2Fu%3Ap%40h HTTP/1.1\r\n", "GET /?a=http%3A%2F%2Fxxxxx%40h HTTP/1.1\r\n"),
+            (
+                "GET /?a=http://h&b=http://u:p&q@h&sig=c HTTP/1.1\r\n",
+                "GET /?a=http://h&b=http://xxxxx@h&sig=x HTTP/1.1\r\n",
+            ),
+            ("GET u:p@h/@b HTTP/1.1\r\n", "GET xxx@h/@b HTTP/1.1\r\n"),
             ("CONNECT u:p@h:443 HTTP/1.1\r\n", "CONNECT xxx@h:443 HTTP/1.1\r\n"),
             ("Referer: https://u:p@h/?sig=abc\r\n", "Referer: https://xxx@h/?sig=xxx\r\n"),
             ("Link: <http://h/?sig=ab>; rel=\"next\"\r\n", "Link: <http://h/?sig=xx>; rel=\"next\"\r\n"),
             ("Refresh: 0;url=http://u:p@h/\r\n", "Refresh: 0;url=http://xxx@h/\r\n"),
-            ("User-Agent: a (+http://u:p@h/?sig=1)\r\n", "User-Agent: a (+http://u:p@h/?sig=1)\r\n"),
+            ("User-Agent: a (+http://u:p@h/?sig=1)\r\n", "User-Agent: a (+http://xxx@h/?sig=xx\r\n"),
+            ("Link: <http://h/?a>, <http://h/?sig=a,b>\r\n", "Link: <http://h/?a>, <http://h/?sig=xxx>\r\n"),
+            ("X-Forwarded-Host: u:p@h\r\n", "X-Forwarded-Host: xxx@h\r\n"),
             ("HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\n"),
             ("\r\n", "\r\n"),
             ("", ""),
@@ -193,10 +208,18 @@ mod tests {
 
     #[test]
     fn a_line_that_is_cut_says_no_more_than_a_whole_one() {
-        let line = "GET http://user:secret@host/a?sig=secret&b=c HTTP/1.1\r\n";
-        for length in 0..line.len() {
-            let (cut, _) = scrubbed(&line[..length], false);
-            assert!(!cut.contains("sec"), "{cut}");
+        for line in [
+            "GET http://user:secret@host/a?sig=secret&b=c HTTP/1.1\r\n",
+            "GET /http://user:secret@host/?a=http%3A//user:secret%40host/&b=c HTTP/1.1\r\n",
+            "GET user:secret@host/ HTTP/1.1\r\n",
+            "CONNECT user:secret@host:443 HTTP/1.1\r\n",
+            "Host: user:secret@host\r\n",
+            "User-Agent: a (+http://user:secret@host/?sig=secret) b\r\n",
+        ] {
+            for length in 0..line.len() {
+                let (cut, _) = scrubbed(&line[..length], false);
+                assert!(!cut.contains("sec"), "{cut}");
+            }
         }
         assert_eq!(scrubbed("GET http://ho", false).0, "GET http://xx");
         assert_eq!(scrubbed("GET http://host/", false).0, "GET http://host/");

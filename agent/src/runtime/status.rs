@@ -23,8 +23,9 @@ const NAMED: usize = 1000;
 pub(super) struct Status {
     engine: BTreeMap<&'static str, u64>,
     kernel: BTreeMap<&'static str, u64>,
-    /// `seen = open + waiting + spans + excluded + ignored + instrumented + sampled_out + retracted + dropped`
-    /// and, for each destination, `spans = queued + accepted + dropped`.
+    /// `seen = open + waiting + spans + excluded + ignored + instrumented + sampled_out + retracted + dropped`;
+    /// `nowhere`: spans, of these, that are for no destination. For each destination,
+    /// `handed = queued + accepted + dropped`, which is `spans - nowhere` if all selectors name it.
     accounting: BTreeMap<&'static str, u64>,
     destinations: BTreeMap<String, Destination>,
     processes: BTreeMap<&'static str, u64>,
@@ -81,6 +82,7 @@ impl Status {
                 ("retracted", accounting.retracted),
                 ("dropped", accounting.dropped),
                 ("spans", accounting.spans),
+                ("nowhere", exports.nowhere()),
             ]),
             destinations: exports
                 .counts()

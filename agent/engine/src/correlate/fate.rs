@@ -12,7 +12,7 @@ use crate::{
     limit,
     policy::{Instrumented, sampler::Decision},
     protocol::Side,
-    span::{LinkMethod, Parent, SpanId, SpanLink, TraceId},
+    span::{LinkMethod, Parent, SpanLink, TraceId},
 };
 
 impl Correlator {
@@ -58,8 +58,9 @@ impl Correlator {
 
     fn server_fate(&mut self, key: Key<Exchange>, now: Time, force: bool, depth: u32) -> Option<Fate> {
         let exchange = self.exchanges.get(key)?;
-        if let Some((client, span_id)) =
-            exchange.pair.and_then(|pair| Some((pair, self.exchanges.get(pair)?.span_id)))
+        if let Some((client, above)) = exchange
+            .pair
+            .and_then(|pair| Some((pair, above(self.exchanges.get(pair)?, LinkMethod::Connection))))
         {
             // What is no exchange after all is nobody's parent.
             let certain = self.exchanges.get(client).is_none_or(Exchange::is_certain);
@@ -74,7 +75,7 @@ impl Correlator {
                 (Fate::Traced(trace), Some((header, context))) if context.trace_id != trace.trace_id => {
                     Fate::Traced(self.continued(key, header, context, header_parent(context)))
                 }
-                (Fate::Traced(trace), _) => Fate::Traced(child(trace, span_id, LinkMethod::Connection)),
+                (Fate::Traced(trace), _) => Fate::Traced(child(trace, above)),
             });
         }
         // Until a while after its request was read, the other end may show.
@@ -110,10 +111,10 @@ impl Correlator {
                 if !server.is_certain() && !force {
                     return None;
                 }
-                let span_id = server.span_id;
+                let above = above(server, LinkMethod::Header);
                 Some(match self.fate_of(server_key, now, force, depth)? {
                     fate @ (Fate::Excluded | Fate::Ignored) => fate,
-                    Fate::Traced(trace) => Fate::Traced(child(trace, span_id, LinkMethod::Header)),
+                    Fate::Traced(trace) => Fate::Traced(child(trace, above)),
                 })
             }
             Some(Claim::Late(server_key)) => {
@@ -129,6 +130,10 @@ impl Correlator {
             }
             Some(Claim::Ambiguous) => self.ambiguous_fate(key, &header, context, now, force, depth),
             Some(Claim::Made) | None => {
+                if let Some(fate) = self.untraced_owner(key, now, force, depth)? {
+                    return Some(fate);
+                }
+                let exchange = self.exchanges.get(key)?;
                 // Its owner may have lost the very header that was forwarded.
                 let doubt = match exchange.owner {
                     Some(Owner::Exchange(owner)) => {
@@ -140,6 +145,37 @@ impl Correlator {
                 Some(Fate::Traced(self.continued(key, &header, context, parent)))
             }
         }
+    }
+
+    /// The fate of the owner of a call whose own header says nothing about it, if the owner is one that makes no span.
+    /// `Some(None)`: it makes one, or is not known to own the call.
+    #[expect(
+        clippy::option_option,
+        reason = "the outer one is whether it can be said yet, as everywhere here"
+    )]
+    fn untraced_owner(
+        &mut self,
+        key: Key<Exchange>,
+        now: Time,
+        force: bool,
+        depth: u32,
+    ) -> Option<Option<Fate>> {
+        let Some(Owner::Exchange(owner_key)) = self.exchanges.get(key)?.owner else { return Some(None) };
+        if self.exchanges.get(owner_key).is_none() {
+            return Some(None);
+        }
+        // It is not forced: whatever it will be, the trace of this call is that of its header.
+        match self.fate_of(owner_key, now, false, depth) {
+            None if !force => return None,
+            None | Some(Fate::Traced(_)) => return Some(None),
+            Some(Fate::Excluded | Fate::Ignored) => {}
+        }
+        let (exchange, owner) = (self.exchanges.get(key)?, self.exchanges.get(owner_key)?);
+        // Until the owner ends, its task may turn out to be none.
+        if owner.end.is_none() && !force {
+            return None;
+        }
+        Some(owner.fate.clone().filter(|_| self.holds(exchange, owner)))
     }
 
     /// Several requests that the process serves carry this header: only the reader rule can tell them apart.
@@ -162,10 +198,10 @@ impl Correlator {
             let same = owner.header.as_ref().is_some_and(|header| header.context == Some(context));
             let during = owner.end.is_none_or(|end| exchange.first.enter < end);
             if same && during && self.holds(exchange, owner) {
-                let span_id = owner.span_id;
+                let above = above(owner, LinkMethod::Reader);
                 return Some(match self.fate_of(owner_key, now, force, depth)? {
                     fate @ (Fate::Excluded | Fate::Ignored) => fate,
-                    Fate::Traced(trace) => Fate::Traced(child(trace, span_id, LinkMethod::Reader)),
+                    Fate::Traced(trace) => Fate::Traced(child(trace, above)),
                 });
             }
         }
@@ -183,12 +219,12 @@ impl Correlator {
     ) -> Option<Fate> {
         let exchange = self.exchanges.get(key)?;
         let callee_ended = force || self.callee_ended(exchange, now);
-        let link = match exchange.owner {
+        let link = match &exchange.owner {
             // A header that was lost would have decided.
             _ if !exchange.header_known => return Some(self.root(key, None, None)),
             None => return callee_ended.then(|| self.root(key, header, None)),
-            Some(Owner::Gone(link)) => Some(link),
-            Some(Owner::Exchange(owner_key)) => {
+            Some(Owner::Gone(link)) => Some(link.clone()),
+            &Some(Owner::Exchange(owner_key)) => {
                 let Some(owner) = self.exchanges.get(owner_key) else {
                     return callee_ended.then(|| self.root(key, header, None));
                 };
@@ -198,12 +234,14 @@ impl Correlator {
                 if !self.holds(exchange, owner) {
                     return callee_ended.then(|| self.root(key, header, None));
                 }
-                let (span_id, late) =
-                    (owner.span_id, owner.end.is_some_and(|end| exchange.first.enter >= end));
+                let (above, late) = (
+                    above(owner, LinkMethod::Reader),
+                    owner.end.is_some_and(|end| exchange.first.enter >= end),
+                );
                 match self.fate_of(owner_key, now, force, depth)? {
                     fate @ (Fate::Excluded | Fate::Ignored) => return Some(fate),
                     Fate::Traced(trace) if !late => {
-                        return Some(Fate::Traced(child(trace, span_id, LinkMethod::Reader)));
+                        return Some(Fate::Traced(child(trace, above)));
                     }
                     Fate::Traced(_) => self.link_to(owner_key),
                 }
@@ -273,8 +311,13 @@ pub(super) fn peer_deadline(exchange: &Exchange) -> Time {
     exchange.request_ended.unwrap_or(exchange.ended).saturating_add(limit::PEER_WAIT)
 }
 
+/// An exchange as the parent of another one.
+fn above(exchange: &Exchange, method: LinkMethod) -> Parent {
+    Parent { span_id: exchange.span_id, method, process: Some(exchange.tgid) }
+}
+
 fn header_parent(context: Context) -> Option<Parent> {
-    context.span_id.map(|span_id| Parent { span_id, method: LinkMethod::Header, remote: true })
+    context.span_id.map(|span_id| Parent { span_id, method: LinkMethod::Header, process: None })
 }
 
 fn trace(
@@ -290,7 +333,7 @@ fn trace(
 
 /// What is linked to a parent on this host has its decision. Where that one makes no span, its own parent, if it
 /// has one, is the nearest span above.
-fn child(parent: Trace, span_id: SpanId, method: LinkMethod) -> Trace {
-    let above = if parent.skipped { parent.parent } else { Some(Parent { span_id, method, remote: false }) };
+fn child(parent: Trace, above: Parent) -> Trace {
+    let above = if parent.skipped { parent.parent } else { Some(above) };
     Trace { parent: above, follows: None, skipped: false, ..parent }
 }

@@ -71,9 +71,9 @@ impl Ownership {
             return None;
         }
         let current = state.current.as_ref().filter(|it| !it.superseded || state.unanswered > 0)?;
-        let owner = match current.gone {
+        let owner = match &current.gone {
             None => Owner::Exchange(current.exchange),
-            Some((link, end)) if start <= end.saturating_add(limit::FOLLOWS_MAX) => Owner::Gone(link),
+            Some((link, end)) if start <= end.saturating_add(limit::FOLLOWS_MAX) => Owner::Gone(link.clone()),
             Some(_) => return None,
         };
         Some((owner, state.voids))

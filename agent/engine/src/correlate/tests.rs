@@ -248,9 +248,10 @@ fn the(spans: &[Span], kind: Kind, tgid: u32) -> &Span {
 #[track_caller]
 fn is_child(span: &Span, parent: &Span, method: LinkMethod) {
     assert_eq!(
-        span.parent.map(|it| (it.span_id, it.method, it.remote)),
-        Some((parent.span_id, method, false))
+        span.parent.map(|it| (it.span_id, it.method, it.process)),
+        Some((parent.span_id, method, Some(parent.tgid)))
     );
+    assert_eq!(span.has_remote_parent(), span.tgid != parent.tgid);
     assert_eq!(span.trace_id, parent.trace_id);
     assert!(span.start >= parent.start);
 }

@@ -67,8 +67,8 @@ impl SecretKeys {
 
 /// See [`SecretKeys::values`].
 ///
-/// A value lasts to the next `&`. A key also begins behind a `;`, which some servers take for an `&`: either way
-/// nothing of a secret is left.
+/// A value lasts to the next `&`. A key also begins behind a `;`, which some servers take for an `&`, and behind a `?`,
+/// where the value is a URL with a query of its own: either way nothing of a secret is left.
 #[derive(Clone, Debug)]
 pub struct Values<'a> {
     secret: &'a SecretKeys,
@@ -81,7 +81,7 @@ impl Iterator for Values<'_> {
 
     fn next(&mut self) -> Option<Range<usize>> {
         while let Some(rest) = self.query.get(self.at..).filter(|rest| !rest.is_empty()) {
-            let Some(end) = memchr::memchr3(b'=', b'&', b';', rest) else {
+            let Some(end) = rest.iter().position(|byte| b"=&;?".contains(byte)) else {
                 self.at = self.query.len();
                 break;
             };
@@ -94,7 +94,7 @@ impl Iterator for Values<'_> {
                     self.at = value.saturating_add(length).saturating_add(1);
                     return Some(value..value.saturating_add(length));
                 }
-                let length = memchr::memchr2(b'&', b';', after).unwrap_or(after.len());
+                let length = memchr::memchr3(b'&', b';', b'?', after).unwrap_or(after.len());
                 self.at = value.saturating_add(length).saturating_add(1);
             } else {
                 self.at = value;

@@ -95,7 +95,7 @@ pub(crate) fn span(
         events: events::events(exchange, start, end),
         links: trace.follows.into_iter().collect(),
         status: match call {
-            Some(call) => rpc::status(error.is_some(), call),
+            Some(call) => rpc::status(error.is_some(), call, policy),
             // The status code or the error's type says all there is to say.
             None if error.is_some() => Status::Error { description: None },
             None => Status::Unset,
@@ -162,7 +162,7 @@ impl List {
             return;
         }
         for (index, name) in names.iter().enumerate() {
-            let values: Vec<_> = kept.of(index).map(|value| redact::field(value, keys)).collect();
+            let values: Vec<_> = kept.of(index).map(|value| redact::field(value, keys, false)).collect();
             if !values.is_empty() {
                 let key = Cow::Owned([prefix, name].concat());
                 self.0.push(Attribute { key, value: Value::Strings(values) });

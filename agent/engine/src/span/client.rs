@@ -8,6 +8,7 @@ use super::{
 use crate::{
     event::Endpoint,
     exchange::{Head, Socket},
+    limit,
     policy::{Policy, opt_in::Item},
     protocol::Version,
 };
@@ -38,16 +39,18 @@ pub(super) fn describe(list: &mut List, head: &Head, socket: Option<&Socket>, po
             (None, b"*") => b"",
             _ => path,
         };
-        list.text(names::URL_FULL, redact::url(scheme, authority, path, target.query, &policy.redact));
+        let cut = head.target_truncated;
+        let url = redact::url(scheme, authority, path, target.query, &policy.redact, cut);
+        list.text(names::URL_FULL, url);
     }
     // The authority stands for an entry that was sent before the agent was there: what was asked for is known.
     if let (None, Some(path)) = (authority, target.path)
         && head.fields_incomplete
         && head.version == Version::Http2
     {
-        list.text(names::URL_PATH, redact::path(path));
+        list.text(names::URL_PATH, redact::path(path, head.target_truncated && target.query.is_none()));
         if let Some(query) = target.query {
-            list.text(names::URL_QUERY, redact::query(query, &policy.redact));
+            list.text(names::URL_QUERY, redact::query(query, &policy.redact, head.target_truncated));
         }
     }
     if policy.opt_in.has(Item::Scheme) && target.path.is_some() {
@@ -56,6 +59,9 @@ pub(super) fn describe(list: &mut List, head: &Head, socket: Option<&Socket>, po
     if policy.opt_in.has(Item::UserAgent)
         && let Some(agent) = head.agent()
     {
-        list.text(names::USER_AGENT_ORIGINAL, redact::text(agent));
+        list.text(
+            names::USER_AGENT_ORIGINAL,
+            redact::field(agent, &policy.redact, agent.len() >= limit::TEXT_MAX),
+        );
     }
 }

@@ -2,11 +2,16 @@
 //!
 //! * `user:password@` of every URL becomes `REDACTED:REDACTED@`, wherever in a text the URL stands;
 //! * the values of the queries' secret keys become `REDACTED`.
+//!
+//! What a text of which the end was cut off ends with may be the beginning of a secret, and is treated as one.
+
+use core::ops::Range;
 
 use super::target::after_credentials;
-use crate::policy::SecretKeys;
+use crate::{policy::SecretKeys, secrets};
 
-const CREDENTIALS: &str = "REDACTED:REDACTED@";
+const CREDENTIALS: &str = "REDACTED:REDACTED";
+const ENCODED_CREDENTIALS: &str = "REDACTED%3AREDACTED";
 const REDACTED: &str = "REDACTED";
 
 /// A URL of these parts; `path` and `query` as on the wire.
@@ -16,56 +21,45 @@ pub(super) fn url(
     path: &[u8],
     query: Option<&[u8]>,
     keys: &SecretKeys,
+    cut: bool,
 ) -> String {
     let host = after_credentials(authority);
-    let lengths = [scheme.len(), CREDENTIALS.len(), host.len(), path.len(), query.map_or(0, <[u8]>::len), 4];
+    let lengths = [scheme.len(), CREDENTIALS.len(), host.len(), path.len(), query.map_or(0, <[u8]>::len), 5];
     let mut url = String::with_capacity(lengths.into_iter().fold(0, usize::saturating_add));
     push(&mut url, scheme);
     url.push_str("://");
     if host.len() != authority.len() {
         url.push_str(CREDENTIALS);
+        url.push('@');
     }
     push(&mut url, host);
-    push_urls(&mut url, path);
+    push_path(&mut url, path, cut && query.is_none());
     if let Some(query) = query {
         url.push('?');
-        push_query(&mut url, query, keys);
+        push_query(&mut url, query, keys, cut);
     }
     url
 }
 
-/// The path of a target. What is no path by the rules may begin with credentials.
-pub(super) fn path(bytes: &[u8]) -> String {
-    if memchr::memchr(b'@', bytes).is_none() {
-        return text(bytes);
-    }
+/// The path of a target. `cut`: its end may be missing.
+pub(super) fn path(bytes: &[u8], cut: bool) -> String {
     let mut out = String::with_capacity(bytes.len());
-    let slash = memchr::memchr(b'/', bytes).unwrap_or(bytes.len());
-    let (before, rest) = bytes.split_at_checked(slash).unwrap_or((bytes, b""));
-    let shown = after_credentials(before);
-    if shown.len() != before.len() && !before.ends_with(b":") {
-        out.push_str(CREDENTIALS);
-        push(&mut out, shown);
-        push_urls(&mut out, rest);
-    } else {
-        push_urls(&mut out, bytes);
-    }
+    push_path(&mut out, bytes, cut);
     out
 }
 
-pub(super) fn query(bytes: &[u8], keys: &SecretKeys) -> String {
+pub(super) fn query(bytes: &[u8], keys: &SecretKeys, cut: bool) -> String {
     let mut out = String::with_capacity(bytes.len());
-    push_query(&mut out, bytes, keys);
+    push_query(&mut out, bytes, keys, cut);
     out
 }
 
-/// The value of a header field that was asked for: it may be a URL (`Location`, `Referer`).
-pub(super) fn field(bytes: &[u8], keys: &SecretKeys) -> String {
+/// The value of a header field, which may have URLs in it (`Location`, `User-Agent`).
+pub(super) fn field(bytes: &[u8], keys: &SecretKeys, cut: bool) -> String {
+    let mut cuts = credentials(bytes, cut);
+    cuts.extend(secrets::field_values(bytes, keys).map(|value| (value, REDACTED)));
     let mut out = String::with_capacity(bytes.len());
-    let mark = memchr::memchr(b'?', bytes).map_or(bytes.len(), |mark| mark.saturating_add(1));
-    let (before, query) = bytes.split_at_checked(mark).unwrap_or((bytes, b""));
-    push_urls(&mut out, before);
-    push_query(&mut out, query, keys);
+    push_without(&mut out, bytes, cuts);
     out
 }
 
@@ -82,35 +76,56 @@ pub(super) fn unix(path: &[u8]) -> String {
     text(path).replacen('\0', "@", 1)
 }
 
-fn push_query(out: &mut String, query: &[u8], keys: &SecretKeys) {
-    let mut shown = 0;
-    for secret in keys.values(query) {
-        push_urls(out, query.get(shown..secret.start).unwrap_or_default());
-        out.push_str(REDACTED);
-        shown = secret.end;
+/// A part of a text, and what is shown in its place.
+type Cut = (Range<usize>, &'static str);
+
+/// What is no path by the rules may begin with credentials.
+fn push_path(out: &mut String, path: &[u8], cut: bool) {
+    let mut cuts = credentials(path, cut);
+    if !path.starts_with(b"/") {
+        if cut && memchr::memchr(b'/', path).is_none() {
+            cuts.push((0..path.len(), REDACTED));
+        } else if let Some(range) = secrets::leading_credentials(path) {
+            cuts.push((range, CREDENTIALS));
+        }
     }
-    push_urls(out, query.get(shown..).unwrap_or_default());
+    push_without(out, path, cuts);
 }
 
-/// Pushes a text without the credentials of the URLs in it.
-fn push_urls(out: &mut String, bytes: &[u8]) {
-    let mut rest = bytes;
-    // Few texts have an `@`, and no credentials are without one.
-    while memchr::memchr(b'@', rest).is_some()
-        && let Some(start) = memchr::memmem::find(rest, b"://")
-        && let Some((before, authority)) = rest.split_at_checked(start.saturating_add(3))
-    {
-        let end = authority.iter().position(|byte| b"/?#&;, \"<>".contains(byte)).unwrap_or(authority.len());
-        let (authority, behind) = authority.split_at_checked(end).unwrap_or((authority, b""));
-        let host = after_credentials(authority);
-        push(out, before);
-        if host.len() != authority.len() {
-            out.push_str(CREDENTIALS);
-        }
-        push(out, host);
-        rest = behind;
+fn push_query(out: &mut String, query: &[u8], keys: &SecretKeys, cut: bool) {
+    let mut cuts = credentials(query, cut);
+    cuts.extend(keys.values(query).map(|value| (value, REDACTED)));
+    push_without(out, query, cuts);
+}
+
+/// The credentials of the URLs in a text.
+fn credentials(text: &[u8], cut: bool) -> Vec<Cut> {
+    if !cut && !secrets::may_have_credentials(text) {
+        return Vec::new();
     }
-    push(out, rest);
+    let cuts = secrets::authorities(text).filter_map(|authority| {
+        if cut && authority.range.end == text.len() {
+            // The `@` may be in what is missing.
+            return Some((authority.range, REDACTED));
+        }
+        let found = authority.credentials?;
+        Some((found.range, if found.encoded { ENCODED_CREDENTIALS } else { CREDENTIALS }))
+    });
+    cuts.collect()
+}
+
+fn push_without(out: &mut String, text: &[u8], mut cuts: Vec<Cut>) {
+    cuts.sort_by_key(|(range, _)| range.start);
+    let mut shown = 0;
+    for (range, replacement) in cuts {
+        // Of what overlaps nothing is shown, and one word stands for it.
+        if range.start >= shown {
+            push(out, text.get(shown..range.start).unwrap_or_default());
+            out.push_str(replacement);
+        }
+        shown = shown.max(range.end);
+    }
+    push(out, text.get(shown..).unwrap_or_default());
 }
 
 fn push(out: &mut String, bytes: &[u8]) {

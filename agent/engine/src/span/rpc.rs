@@ -18,6 +18,7 @@ use super::{
 use crate::{
     event::Endpoint,
     exchange::{Exchange, Head, Rpc, Socket, rpc::Code},
+    policy::Policy,
     protocol::{
         Ending, Side,
         http2::{CANCEL, error_name},
@@ -97,14 +98,15 @@ pub(super) fn error(exchange: &Exchange, rpc: &Rpc) -> Option<Cow<'static, str>>
 }
 
 /// The status of a call that failed or not; `grpc-message` says more than its code.
-pub(super) fn status(error: bool, rpc: &Rpc) -> Status {
-    if error { Status::Error { description: rpc.message().map(str::to_owned) } } else { Status::Unset }
+pub(super) fn status(error: bool, rpc: &Rpc, policy: &Policy) -> Status {
+    let shown = |message: &str| redact::field(message.as_bytes(), &policy.redact, false);
+    if error { Status::Error { description: rpc.message().map(shown) } } else { Status::Unset }
 }
 
 /// `package.Service/Method` (gRPC over HTTP/2, Path).
 fn method(head: &Head) -> Option<String> {
     let path = Target::of(head).path?;
-    Some(redact::text(path.strip_prefix(b"/").unwrap_or(path)))
+    Some(redact::path(path.strip_prefix(b"/").unwrap_or(path), head.target_truncated))
 }
 
 /// Adds host and port of `:authority`.

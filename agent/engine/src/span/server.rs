@@ -8,6 +8,7 @@ use super::{
 use crate::{
     event::Endpoint,
     exchange::{Head, Socket, forwarded::Client},
+    limit,
     policy::Policy,
 };
 
@@ -16,7 +17,7 @@ pub(super) fn describe<'a>(list: &mut List, head: &Head, policy: &'a Policy) -> 
     let target = Target::of(head);
     let mut route = None;
     if let Some(path) = target.rooted() {
-        list.text(names::URL_PATH, redact::path(path));
+        list.text(names::URL_PATH, redact::path(path, head.target_truncated && target.query.is_none()));
         // A path that is cut is another path.
         let whole = !head.target_truncated || target.query.is_some();
         route = policy.routes.find(path).filter(|_| whole);
@@ -25,7 +26,7 @@ pub(super) fn describe<'a>(list: &mut List, head: &Head, policy: &'a Policy) -> 
         }
     }
     if let Some(query) = target.query {
-        list.text(names::URL_QUERY, redact::query(query, &policy.redact));
+        list.text(names::URL_QUERY, redact::query(query, &policy.redact, head.target_truncated));
     }
     let told = head.forwarded_scheme();
     match told {
@@ -35,7 +36,10 @@ pub(super) fn describe<'a>(list: &mut List, head: &Head, policy: &'a Policy) -> 
     }
     address(list, head, &target);
     if let Some(agent) = head.agent() {
-        list.text(names::USER_AGENT_ORIGINAL, redact::text(agent));
+        list.text(
+            names::USER_AGENT_ORIGINAL,
+            redact::field(agent, &policy.redact, agent.len() >= limit::TEXT_MAX),
+        );
     }
     route
 }

@@ -11,10 +11,10 @@ use crate::{exchange::Head, policy::Policy};
 pub(super) fn describe(list: &mut List, head: &Head, policy: &Policy) -> Cow<'static, str> {
     let target = Target::of(head);
     if let Some(path) = target.rooted() {
-        list.text(names::URL_PATH, redact::path(path));
+        list.text(names::URL_PATH, redact::path(path, head.target_truncated && target.query.is_none()));
     }
     if let Some(query) = target.query {
-        list.text(names::URL_QUERY, redact::query(query, &policy.redact));
+        list.text(names::URL_QUERY, redact::query(query, &policy.redact, head.target_truncated));
     }
     rpc::address(list, head);
     rpc::protocol(list, head);

@@ -149,15 +149,45 @@ fn no_two_keys_have_the_same_variable() {
     assert_eq!(names.len(), keys::all().len());
 }
 
+/// The keys that the deserializer knows in this place: it lists them when it meets one that it does not.
+fn known(yaml: &str) -> BTreeSet<String> {
+    let report = load(yaml).unwrap_err().to_string();
+    let (_, expected) = report.lines().next().unwrap().split_once("Expected ").unwrap();
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The keys that the printed configuration has below this one.
+fn documented(outer: &str) -> BTreeSet<String> {
+    let paths = keys::all().iter().map(|path| path.join(".")).chain(commented());
+    let below = paths.filter_map(|path| path.strip_prefix(outer).map(str::to_owned));
+    below.filter_map(|path| path.split('.').next().filter(|key| !key.is_empty()).map(str::to_owned)).collect()
+}
+
 #[test]
 fn every_key_stands_in_the_printed_configuration() {
-    // What the deserializer knows: it lists its keys when it meets one that it does not.
-    let mut documented: Vec<&str> =
-        keys::all().iter().filter(|path| path.len() == 1).map(|path| path[0]).collect();
-    let report = load("zzzzzzzzzzzz: 1").unwrap_err().to_string();
-    let expected = report.lines().next().unwrap().split_once("Expected ").unwrap().1.to_owned();
-    let mut known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    known.sort_unstable();
-    documented.sort_unstable();
-    assert_eq!(known, documented);
+    for (yaml, outer) in [
+        ("zzzzzzzzzzzz: 1", ""),
+        ("capture: { zzzzzzzzzzzz: 1 }", "capture."),
+        ("headers: { zzzzzzzzzzzz: 1 }", "headers."),
+        ("ignore: [{ zzzzzzzzzzzz: 1 }]", "ignore."),
+        ("select: [{ zzzzzzzzzzzz: 1 }]", "select."),
+        ("exclude: [{ zzzzzzzzzzzz: 1 }]", "select."),
+        ("select: [{ pid: 1, settings: { zzzzzzzzzzzz: 1 } }]", "select.settings."),
+        // They stand instead of those at the top.
+        ("select: [{ pid: 1, settings: { headers: { zzzzzzzzzzzz: 1 } } }]", "headers."),
+    ] {
+        assert_eq!(known(yaml), documented(outer), "{yaml}");
+        assert!(!documented(outer).is_empty(), "{outer}");
+    }
+    // A map of the deserializer that stands nowhere above would be one of these.
+    let with_keys: BTreeSet<String> = keys::all()
+        .iter()
+        .map(|path| path.join("."))
+        .chain(commented())
+        .filter_map(|path| path.rsplit_once('.').map(|(outer, _)| outer.to_owned()))
+        .collect();
+    assert_eq!(
+        with_keys.into_iter().collect::<Vec<_>>(),
+        ["capture", "headers", "ignore", "select", "select.settings"]
+    );
 }

@@ -58,7 +58,7 @@ const CASES: &[(&str, usize, usize, &str)] = &[
     ("ignore: [/healthz]\n", 1, 10, "expected keys here"),
     ("select:\n  - pid: 1\n    settings: none\n", 3, 15, "expected keys here"),
     ("[a]: b\n", 1, 1, "expected a single value here"),
-    ("null: a\n", 1, 1, "expected"),
+    ("null: a\n", 1, 1, "expected the name of a key before the `:`"),
     // Not a list.
     ("select: nginx\n", 1, 9, "expected a list here"),
     ("select:\n  exe: nginx\n", 2, 3, "expected a list here"),
@@ -216,7 +216,12 @@ const CASES: &[(&str, usize, usize, &str)] = &[
     ("attributes: { team: shop\nforwarded: true\n", 1, 13, "a `}` after what this `{` opens"),
     ("export: otlp]\n", 1, 9, "use one of `otlp[=URL]`"),
     ("capture:\n    ring: 1MiB\n   calls: 100\n", 3, 4, "indented as the one before it"),
-    ("select:\n  - pid: 1\n   - pid: 2\n", 3, 4, "expected"),
+    (
+        "select:\n  - pid: 1\n   - pid: 2\n",
+        3,
+        4,
+        "this `- ` stands behind 3 blanks, the one in line 2 behind 2",
+    ),
     ("service_name: a: b\n", 1, 16, "put a text that has one in quotes"),
     ("service_name shop\nexport: []\n", 1, 1, "expected keys here"),
     ("export: []\nservice_name shop\n", 2, 1, "there is no `:` after this"),
@@ -232,10 +237,10 @@ const CASES: &[(&str, usize, usize, &str)] = &[
     ("service_name: !!binary aaa\n", 1, 24, "expected a plain text"),
     ("---\nservice_name: a\n---\nservice_name: b\n", 4, 1, "a configuration is one document"),
     ("service_name: a\n...\nexport\n", 3, 1, "a configuration is one document"),
-    ("%YAML 9.9\n---\nservice_name: a\n", 1, 1, "YAML"),
+    ("%YAML 9.9\n---\nservice_name: a\n", 1, 1, "leave it out, or write %YAML 1.2"),
     ("service_name: |\nshop\n", 2, 1, "expected a name, not an empty text"),
     ("export: [otlp,,console]\n", 1, 9, "with `,` between them"),
-    ("routes:\n  - /a\n - /b\n", 3, 2, "expected"),
+    ("routes:\n  - /a\n - /b\n", 3, 2, "this `- ` stands behind 1 blanks, the one in line 2 behind 2"),
     ("\u{feff}service_name: shop\nselct: []\n", 2, 1, "did you mean `select`?"),
     ("service_name: shop\r\nselct: []\r\n", 2, 1, "did you mean `select`?"),
     ("attributes: { größe: 1, [a]: b }\n", 1, 25, "expected a single value here"),
@@ -298,6 +303,45 @@ fn an_address_that_cannot_be_used_is_shown_at_its_place_without_its_password() {
     let (report, line, column) = refused("export: [console, \"otlp-http=collector:4318\"]\n");
     assert_eq!((line, column), (1, 19), "{report}");
     assert!(report.contains("write it like http://collector:4318"), "{report}");
+}
+
+#[test]
+fn secrets_are_in_no_report() {
+    for yaml in [
+        "select:\n  - pid: 1\n    settings:\n      export_headers: { authorization: Bearer hunter2, host: x }\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers:\n        authorization: a: hunter2\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers: hunter2\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers: [hunter2]\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers: { x-key: [hunter2] }\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers: { x-key: \"hunter2\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers: { 'x y': hunter2 }\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers: { a: b, a: hunter2 }\n",
+        "select:\n  - pid: 1\n    settings:\n      export-headers: { key: hunter2 }\n",
+        "select:\n  - pid: 1\n    settings:\n      export_headers:\n      authorization: hunter2\n",
+        "select:\n  - pid: 1\n    settings:\n      headers: { x-key: hunter2 }\n",
+        "export_headers: { key: hunter2 }\n",
+        "export: [otlp=http://c/?key=hunter2, jaeger]\n",
+        "export: [jaeger=http://c/?key=hunter2]\n",
+        "export: jaeger=u:hunter2@c\n",
+        "export: console=http://u:hunter2@c\n",
+        "export: [otlp=http://u:hunter2@c, 'otlp=http://u:hunt er2@c']\n",
+        "export: \"otlp=http://u:hunter2@c\n",
+        "export: { otlp: http://u:hunter2@c }\n",
+    ] {
+        let (report, line, column) = refused(yaml);
+        assert!(!report.contains("hunter2") && !report.contains("hunt"), "{yaml}{report}");
+        // What was there is still to be seen in its place.
+        let shown = report.lines().nth(2).and_then(|shown| shown.split_once(" | ")).unwrap().1;
+        let source = yaml.lines().nth(line - 1).unwrap();
+        assert_eq!(shown.chars().count(), source.chars().count(), "{report}");
+        assert!(column <= source.chars().count() + 1, "{report}");
+    }
+    let value = "[{ pid: 1, settings: { export_headers: { authorization: Bearer hunter2, host: x } } }]";
+    let report = load_with("", &[("SPANDREL_SELECT", value)]).unwrap_err().to_string();
+    assert!(report.contains("set by the exporter itself") && !report.contains("hunter2"), "{report}");
+    let export = ("SPANDREL_EXPORT", "[otlp=http://c/?key=hunter2, jaeger]");
+    let report = load_with("", &[export]).unwrap_err().to_string();
+    assert!(report.contains("unknown destination") && !report.contains("hunter2"), "{report}");
 }
 
 #[test]

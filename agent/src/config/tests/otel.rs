@@ -112,3 +112,48 @@ fn an_argument_without_a_ratio_sampler_is_remarked_on() {
         assert_eq!(unused(Some(name), Some("0.1")), None);
     }
 }
+
+#[test]
+fn what_is_ignored_is_logged_without_its_secrets() {
+    let log = logged(|| {
+        for variable in [
+            ("OTEL_TRACES_EXPORTER", "otlp=http://u:hunter2@c"),
+            ("OTEL_TRACES_EXPORTER", "otlp,zipkin=http://c/?key=hunter2"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "key=hunter2,hunter2"),
+            ("OTEL_TRACES_SAMPLER", "http://u:hunter2@c"),
+            ("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", "http://u:hunter2@c/?hunter2"),
+        ] {
+            environment(&[variable]);
+        }
+    });
+    assert!(!log.contains("hunter2"), "{log}");
+    for expected in [
+        "ignoring OTEL_TRACES_EXPORTER=otlp=http://REDACTED@c: `otlp=http://REDACTED@c` is none of otlp",
+        "ignoring OTEL_RESOURCE_ATTRIBUTES=...: expected name=value",
+        "ignoring OTEL_TRACES_SAMPLER=http://REDACTED@c",
+    ] {
+        assert!(log.contains(expected), "{expected}: {log}");
+    }
+}
+
+/// What is logged meanwhile.
+fn logged(work: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let text = log.0.lock().unwrap().clone();
+    String::from_utf8(text).unwrap()
+}

@@ -73,7 +73,7 @@ impl Painter {
             let offset = self.paint(DIM, &format!("{offset:>DURATION_WIDTH$}"));
             text.push_str(&format!("{result}{padding}  {took:>DURATION_WIDTH$}  {offset}"));
             if let (true, Some(parent)) = (root, line.parent) {
-                let known = if parent.remote { "as its header says" } else { "not seen yet" };
+                let known = if parent.process.is_none() { "as its header says" } else { "not seen yet" };
                 text.push_str(&self.paint(DIM, &format!("  (parent {:016x}, {known})", parent.span_id.0)));
             }
             text.push('\n');

@@ -24,7 +24,7 @@ struct Call<'a> {
 impl Call<'_> {
     fn exported(&self) -> Exported {
         let key = if self.kind == Kind::Client { "url.full" } else { "url.path" };
-        let parent = Parent { span_id: SpanId(self.parent), method: LinkMethod::Reader, remote: false };
+        let parent = Parent { span_id: SpanId(self.parent), method: LinkMethod::Reader, process: Some(1) };
         let span = Span {
             parent: (self.parent != 0).then_some(parent),
             kind: self.kind,
@@ -110,11 +110,11 @@ fn failures_doubts_and_missing_parents_are_told_apart() {
     let request = |path, rest| vec![text("http.request.method", "GET"), text("url.path", path), rest];
     let failed = Status::Error { description: None };
     let code = |code| attribute("http.response.status_code", Value::Integer(code));
-    let parent = |remote| Some(Parent { span_id: SpanId(0xbeef), method: LinkMethod::Header, remote });
+    let parent = |process| Some(Parent { span_id: SpanId(0xbeef), method: LinkMethod::Header, process });
     let text = plain(&[
         with(1, request("/500", code(500)), failed.clone(), None),
-        with(2, request("/reset", text("error.type", "connection_reset")), failed, parent(false)),
-        with(3, request("/cut", text("spandrel.incomplete", "agent_stopping")), Status::Unset, parent(true)),
+        with(2, request("/reset", text("error.type", "connection_reset")), failed, parent(Some(1))),
+        with(3, request("/cut", text("spandrel.incomplete", "agent_stopping")), Status::Unset, parent(None)),
         with(4, vec![], Status::Unset, None),
     ]);
     let lines: Vec<&str> = text.lines().skip(1).collect();

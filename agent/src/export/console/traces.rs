@@ -57,7 +57,7 @@ impl Traces {
         let line = Line::new(exported);
         let patience = match line.parent {
             None => QUIET,
-            Some(parent) if parent.remote => QUIET_REMOTE,
+            Some(parent) if parent.process.is_none() => QUIET_REMOTE,
             Some(_) => QUIET_ROOTLESS,
         };
         let open = self.open.entry(id).or_insert_with(|| {

@@ -6,14 +6,18 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{
     HeaderMap, StatusCode, Uri,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER},
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::{settings::Protocol, transport::hint};
+use super::{
+    compression::decompress,
+    settings::Protocol,
+    transport::{ANSWER_BYTES, hint},
+};
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +30,7 @@ pub(super) enum Outcome {
     Refused { error: String },
 }
 
-/// An answer, read to its end.
+/// An answer; of a long body the beginning.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -51,7 +55,8 @@ impl Answer {
             return Outcome::Refused { error };
         }
         if self.status.is_success() {
-            return accepted(&self.body);
+            let coding = self.headers.contains_key(CONTENT_ENCODING).then_some(CONTENT_ENCODING.as_str());
+            return self.accepted(&self.body, coding);
         }
         self.http_failure(Protocol::HttpProtobuf, endpoint)
     }
@@ -102,8 +107,10 @@ impl Answer {
             return Outcome::Refused { error: format!("a gRPC answer without status, HTTP {}", self.status) };
         };
         if status.code() == Code::Ok {
-            // A flag and a length; nothing is compressed, since no encoding was offered.
-            return accepted(self.body.get(5..).unwrap_or_default());
+            // A flag and a length.
+            let message = self.body.get(5..).unwrap_or_default();
+            let compressed = self.body.first().is_some_and(|flag| flag & 1 == 1);
+            return self.accepted(message, compressed.then_some("grpc-encoding"));
         }
         let retry_info = status.get_details_retry_info();
         let says_when = retry_info.is_some();
@@ -133,7 +140,24 @@ impl Answer {
         }
     }
 
-    fn is_grpc(&self) -> bool {
+    /// A success, whose message may be compressed as this header says. One that is not understood is a success all the
+    /// same: the spans were taken.
+    fn accepted(&self, message: &[u8], coding: Option<&str>) -> Outcome {
+        let Some(header) = coding else { return accepted(message) };
+        let coding = self.headers.get(header).and_then(|value| value.to_str().ok()).unwrap_or("identity");
+        if coding.eq_ignore_ascii_case("identity") {
+            return accepted(message);
+        }
+        match decompress(&coding.to_ascii_lowercase(), message, ANSWER_BYTES) {
+            Some(message) => accepted(&message),
+            None => {
+                let message = printable(&format!("its answer cannot be read ({header}: {coding})"));
+                Outcome::Accepted { rejected: 0, message }
+            }
+        }
+    }
+
+    pub(super) fn is_grpc(&self) -> bool {
         self.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
     }
 
@@ -159,7 +183,7 @@ impl Answer {
     }
 }
 
-/// A success. One whose body is not understood is a success all the same: the spans were taken.
+/// A success with this message.
 fn accepted(body: &[u8]) -> Outcome {
     let partial = ExportTraceServiceResponse::decode(body).ok().and_then(|response| response.partial_success);
     let partial = partial.unwrap_or_default();

@@ -24,12 +24,15 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The next wait: half to all of the step, and no less than what the collector asked for.
+    /// The next wait: half to all of the step. If the collector asks for a wait, never less than that, and up to a fifth
+    /// more: it says the same to all agents.
     pub(super) fn next(&mut self, asked: Option<Duration>) -> Duration {
         let step = self.next;
         self.next = (step * 2).min(LONGEST);
         let jittered = step.mul_f64(0.5 + 0.5 * random());
-        asked.map_or(jittered, |asked| asked.min(LONGEST_ASKED).max(jittered))
+        let Some(asked) = asked.map(|asked| asked.min(LONGEST_ASKED)) else { return jittered };
+        let spread = (asked / 5).clamp(FIRST, LONGEST);
+        (asked + spread.mul_f64(random())).max(jittered)
     }
 }
 
@@ -58,8 +61,26 @@ mod tests {
     #[test]
     fn what_the_collector_asks_for_is_honoured_within_reason() {
         let asked = |seconds| Some(Duration::from_secs(seconds));
-        assert_eq!(Backoff::default().next(asked(7)), Duration::from_secs(7));
-        assert_eq!(Backoff::default().next(asked(1_000_000)), LONGEST_ASKED);
-        assert!(Backoff::default().next(asked(0)) >= FIRST / 2, "never a busy loop");
+        for (seconds, least, spread) in [
+            (7, Duration::from_secs(7), Duration::from_millis(1400)),
+            (1_000_000, LONGEST_ASKED, LONGEST),
+            (0, FIRST / 2, FIRST / 2),
+        ] {
+            for _ in 0..100 {
+                let wait = Backoff::default().next(asked(seconds));
+                assert!(wait >= least && wait <= least + spread, "{wait:?} for {seconds}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_agents_come_back_at_different_times() {
+        for asked in [None, Some(Duration::from_secs(7)), Some(Duration::ZERO)] {
+            let waits: Vec<_> = (0..200).map(|_| Backoff::default().next(asked)).collect();
+            let different: std::collections::BTreeSet<_> = waits.iter().collect();
+            assert!(different.len() > 190, "{} of {} for {asked:?}", different.len(), waits.len());
+            let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+            assert!(*most - *least > FIRST / 4, "{least:?} to {most:?} for {asked:?}");
+        }
     }
 }

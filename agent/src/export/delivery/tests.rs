@@ -2,18 +2,22 @@ use std::{net::TcpListener, time::Duration};
 
 use collector::{Collector, Reply};
 use http::StatusCode;
-use tonic::Code;
+use tonic::{Code, codec::CompressionEncoding};
 
 use super::{
+    Delivery, Encoder, Log, State,
     outcome::Outcome,
     settings::{Protocol, Settings},
     transport::Transport,
 };
 use crate::export::{
-    ExportSet, Exported, Exports, Headers, Reason, Routes,
+    Batch, ExportSet, Exported, Exports, Headers, QUEUE, Reason, Routes,
     destination::OtlpTarget,
+    queue::Queue,
     tests::{counts, exported, full_span, resource, span, spans, start, text, wait_for},
 };
+
+use crate::clock::Offset;
 
 mod collector;
 mod encryption;
@@ -117,6 +121,90 @@ fn spans_that_the_collector_rejected_are_dropped_and_the_rest_accepted() {
             assert_eq!((counts.accepted, counts.dropped(Reason::Rejected)), (10 - rejected, rejected));
             assert_eq!(collector.requests().len(), 1);
         }
+    }
+}
+
+#[test]
+fn a_partial_success_is_understood_in_every_coding_that_is_offered() {
+    for coding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
+        let collector = Collector::start(Protocol::Grpc);
+        collector.answers_in(coding);
+        collector.will_reply([Reply::Partial(3)]);
+        let exports = start(&collector.destination());
+        exports.hand_over(spans(10));
+        exports.flush(std::time::Instant::now() + Duration::from_secs(5));
+        let counts = counts(&exports);
+        assert_eq!((counts.accepted, counts.dropped(Reason::Rejected)), (7, 3), "{coding:?}");
+        assert_eq!(collector.accepted_codings().as_deref(), Some("gzip,zstd"));
+    }
+}
+
+#[test]
+fn a_long_answer_is_cut_and_its_status_decides() {
+    const LONG: usize = 200_000;
+    let status = |status| StatusCode::from_u16(status).unwrap();
+    for (protocol, reply, accepted, dropped) in [
+        (Protocol::HttpProtobuf, Reply::HttpLong(status(400), LONG), 0, (Reason::Refused, 10)),
+        (Protocol::HttpProtobuf, Reply::HttpLong(status(200), LONG), 10, (Reason::Refused, 0)),
+        (Protocol::Zipkin, Reply::HttpLong(status(413), LONG), 0, (Reason::Refused, 10)),
+        (Protocol::Zipkin, Reply::HttpLong(status(202), LONG), 10, (Reason::Refused, 0)),
+        (Protocol::HttpProtobuf, Reply::PartialLong(3, 1000), 7, (Reason::Rejected, 3)),
+        // What is cut cannot be decoded.
+        (Protocol::Grpc, Reply::PartialLong(3, LONG), 10, (Reason::Refused, 0)),
+    ] {
+        let collector = Collector::start(protocol);
+        collector.will_reply([reply.clone()]);
+        let exports = start(&collector.destination());
+        exports.hand_over(spans(10));
+        let counts = wait_for(&exports, |counts| counts.queued == 0);
+        assert_eq!((counts.accepted, counts.dropped(dropped.0)), (accepted, dropped.1), "{reply:?}");
+        let requests = match protocol {
+            Protocol::Zipkin => collector.zipkin().len(),
+            Protocol::HttpProtobuf | Protocol::Grpc => collector.requests().len(),
+        };
+        assert_eq!(requests, 1, "{reply:?}");
+    }
+}
+
+/// Delivers to a collector as its answers need it, with a short time-out.
+fn patient(collector: &Collector) -> Result<Transport, super::SettingsError> {
+    let variables = |name: &str| (name == "OTEL_EXPORTER_OTLP_TIMEOUT").then(|| "300".to_owned());
+    Transport::new(Settings::otlp(&collector.target(), &Headers::default(), variables)?)
+}
+
+#[test]
+fn a_request_whose_answer_never_comes_is_sent_again() {
+    for protocol in BOTH {
+        let collector = Collector::start(protocol);
+        collector.will_reply([Reply::Never]);
+        let queue = Queue::new("test".to_owned(), QUEUE);
+        queue.push(&std::sync::Arc::new(Batch { offset: Offset::default(), spans: spans(10) }));
+        queue.begin_shutdown();
+        let log = Log { endpoint: String::new(), state: State::Fresh };
+        let encoder = Encoder::new(protocol);
+        collector::block_on(Delivery { transport: patient(&collector).unwrap(), encoder, log }.run(&queue));
+        let counts = queue.counts();
+        assert_eq!((counts.accepted, counts.dropped_total()), (10, 0));
+        let requests = collector.requests();
+        // A machine that is busy may take longer than that once more.
+        assert!(requests.len() >= 2 && requests.iter().all(|request| *request == requests[0]));
+    }
+}
+
+#[test]
+fn the_status_decides_though_the_rest_of_the_answer_never_comes() {
+    let collector = Collector::start(Protocol::HttpProtobuf);
+    for (status, taken) in [(200, true), (400, false)] {
+        collector.will_reply([Reply::HttpHeadOnly(StatusCode::from_u16(status).unwrap())]);
+        let mut transport = patient(&collector).unwrap();
+        let prepared = transport.prepare(collector::request_of("x"));
+        let outcome = collector::block_on(transport.send(prepared));
+        let decided = match outcome {
+            Outcome::Accepted { .. } => Some(true),
+            Outcome::Refused { .. } => Some(false),
+            Outcome::Retry { .. } => None,
+        };
+        assert_eq!(decided, Some(taken), "{outcome:?}");
     }
 }
 

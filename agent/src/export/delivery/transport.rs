@@ -7,10 +7,10 @@ use std::{error::Error, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Request, Response, Uri,
+    HeaderMap, HeaderName, HeaderValue, Request, Uri,
     header::{CONTENT_ENCODING, CONTENT_TYPE, TE, USER_AGENT},
 };
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -19,7 +19,7 @@ use hyper_util::{
 use opentelemetry_otlp::{OTEL_EXPORTER_OTLP_PROTOCOL_GRPC, OTEL_EXPORTER_OTLP_PROTOCOL_HTTP_PROTOBUF};
 
 use super::{
-    compression::Compression,
+    compression::{self, Compression},
     outcome::{Answer, Outcome},
     resolve::Resolver,
     settings::{Protocol, Settings, SettingsError},
@@ -27,7 +27,9 @@ use super::{
 };
 
 /// The most that is read of an answer: its messages are for people.
-const ANSWER_BYTES: usize = 64 * 1024;
+pub(super) const ANSWER_BYTES: usize = 64 * 1024;
+/// How much of an answer is passed over to find the status of a gRPC call behind it.
+const PASSED_BYTES: usize = 4 * 1024 * 1024;
 /// How long an address may take to answer before the next one of the name is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection is kept between requests.
@@ -82,37 +84,43 @@ impl Transport {
     /// Sends a prepared message; all of it takes no longer than the time-out.
     pub(super) async fn send(&mut self, message: Bytes) -> Outcome {
         let protocol = self.settings.protocol;
+        let (mut answer, mut body) = (None, Vec::new());
         let exchange = async {
             let response = self.client.request(self.request(message)).await.map_err(|error| {
                 let advice = tls::advice(&error, protocol);
                 Failure { connected: !error.is_connect(), error: describe(&error), advice }
             })?;
-            let status = response.status();
-            read(response).await.map_err(|error| {
+            let (head, stream) = response.into_parts();
+            let answer = answer.insert(Answer {
+                status: head.status,
+                headers: head.headers,
+                trailers: HeaderMap::new(),
+                body: Bytes::new(),
+            });
+            // Only behind the message of a gRPC call is something else that matters.
+            let most = if answer.is_grpc() { PASSED_BYTES } else { ANSWER_BYTES };
+            read(stream, &mut body, &mut answer.trailers, most).await.map_err(|error| {
                 let advice = tls::advice(&*error, protocol);
-                Failure {
-                    connected: true,
-                    error: format!("HTTP {status}, then {}", describe(&*error)),
-                    advice,
-                }
+                let error = format!("HTTP {}, then {}", answer.status, describe(&*error));
+                Failure { connected: true, error, advice }
             })
         };
-        let answer = match self.settings.timeout {
-            Some(timeout) => match tokio::time::timeout(timeout, exchange).await {
-                Ok(answer) => answer,
-                Err(_) => {
-                    return Outcome::Retry { after: None, error: format!("no answer within {timeout:?}") };
-                }
-            },
+        let ended = match self.settings.timeout {
+            Some(timeout) => tokio::time::timeout(timeout, exchange).await.unwrap_or_else(|_| {
+                let error = format!("no answer within {timeout:?}");
+                Err(Failure { connected: false, error, advice: None })
+            }),
             None => exchange.await,
         };
-        match answer {
-            Ok(answer) => {
+        match (answer, ended) {
+            // The status is known, whatever became of the body: to ask again would bring the same one.
+            (Some(answer), ended) if ended.is_ok() || !answer.is_grpc() => {
+                let answer = Answer { body: body.into(), ..answer };
                 let outcome = answer.outcome(protocol, &self.settings.endpoint);
                 self.understood |= matches!(outcome, Outcome::Accepted { .. });
                 outcome
             }
-            Err(Failure { connected, mut error, advice }) => {
+            (_, Err(Failure { connected, mut error, advice })) => {
                 match advice {
                     Some(advice) => error.push_str(advice),
                     None if connected && !self.understood => {
@@ -122,6 +130,7 @@ impl Transport {
                 }
                 Outcome::Retry { after: None, error }
             }
+            (_, Ok(())) => Outcome::Retry { after: None, error: "no answer".to_owned() },
         }
     }
 
@@ -137,6 +146,8 @@ impl Transport {
             Protocol::Zipkin => ("application/json", CONTENT_ENCODING),
             Protocol::Grpc => {
                 headers.insert(TE, HeaderValue::from_static("trailers"));
+                // Without it a server may answer in the coding of the request all the same.
+                headers.insert("grpc-accept-encoding", HeaderValue::from_static(compression::ACCEPTED));
                 ("application/grpc", HeaderName::from_static("grpc-encoding"))
             }
         };
@@ -154,14 +165,33 @@ struct Failure {
     advice: Option<&'static str>,
 }
 
-async fn read<B>(response: Response<B>) -> Result<Answer, Box<dyn Error + Send + Sync>>
+/// Reads a body, of which the beginning is kept, and what is behind it. Of a longer one than `most` the rest is not read.
+async fn read<B>(
+    mut body: B,
+    kept: &mut Vec<u8>,
+    trailers: &mut HeaderMap,
+    most: usize,
+) -> Result<(), Box<dyn Error + Send + Sync>>
 where
-    B: http_body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
+    B: http_body::Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
-    let (head, body) = response.into_parts();
-    let body = Limited::new(body, ANSWER_BYTES).collect().await?;
-    let trailers = body.trailers().cloned().unwrap_or_default();
-    Ok(Answer { status: head.status, headers: head.headers, trailers, body: body.to_bytes() })
+    let mut length = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let data = match frame.map_err(Into::into)?.into_data() {
+            Ok(data) => data,
+            Err(other) => {
+                trailers.extend(other.into_trailers().into_iter().flatten());
+                continue;
+            }
+        };
+        length = length.saturating_add(data.len());
+        let room = ANSWER_BYTES.saturating_sub(kept.len());
+        kept.extend_from_slice(data.get(..room).unwrap_or(&data));
+        if length >= most {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// An error with its causes: the outermost one of the client only says that a request failed.

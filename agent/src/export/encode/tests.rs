@@ -12,7 +12,7 @@ use super::*;
 use crate::{
     clock::Clock,
     export::{
-        Batch,
+        Batch, QUEUE,
         queue::{Batching, Queue},
         tests::{exported, full_span, resource, span as small_span, text, typical},
     },
@@ -20,7 +20,7 @@ use crate::{
 
 fn encoded(spans: Vec<Exported>, limit: usize) -> (Vec<Request>, u64) {
     let offset = Offset::default();
-    let queue = Queue::new("test".to_owned(), spans.len());
+    let queue = Queue::new("test".to_owned(), QUEUE);
     queue.push(&Arc::new(Batch { offset, spans }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let batching = Batching { spans: 1, wait: std::time::Duration::ZERO };
@@ -94,6 +94,8 @@ fn every_field_of_a_span_arrives() {
         links: vec![span::Link {
             trace_id: 3_u128.to_be_bytes().to_vec(),
             span_id: 4_u64.to_be_bytes().to_vec(),
+            trace_state: "b=2".to_owned(),
+            flags: 0x103,
             ..span::Link::default()
         }],
         status: Some(ProtoStatus { message: "connection reset".to_owned(), code: 2 }),
@@ -103,15 +105,21 @@ fn every_field_of_a_span_arrives() {
 }
 
 #[test]
-fn a_root_has_no_parent_and_a_local_parent_is_not_remote() {
-    let local = Parent { span_id: SpanId(1), method: LinkMethod::Reader, remote: false };
-    let child = Span { parent: Some(local), ..small_span(2) };
+fn the_parent_of_a_root_and_one_of_the_same_process_are_not_remote() {
+    let parent = |process| {
+        let parent = Parent { span_id: SpanId(1), method: LinkMethod::Connection, process };
+        Span { parent: Some(parent), ..small_span(2) }
+    };
+    let own = small_span(1).tgid;
     let resource = resource("shop");
-    let spans = [small_span(1), child].map(|span| exported(span, &resource));
+    let spans = [small_span(1), parent(Some(own)), parent(Some(own + 1)), parent(None)]
+        .map(|span| exported(span, &resource));
     let (requests, _) = encoded(spans.into(), 1 << 20);
     let spans = &decoded(&requests[0]).resource_spans[0].scope_spans[0].spans;
     assert_eq!((spans[0].parent_span_id.len(), spans[0].flags, spans[0].status.is_some()), (0, 0x101, false));
-    assert_eq!((spans[1].parent_span_id.as_slice(), spans[1].flags), (&1_u64.to_be_bytes()[..], 0x101));
+    for (child, flags) in spans[1..].iter().zip([0x101, 0x301, 0x301]) {
+        assert_eq!((child.parent_span_id.as_slice(), child.flags), (&1_u64.to_be_bytes()[..], flags));
+    }
 }
 
 #[test]

@@ -5,13 +5,13 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::export::{
-    Batch,
+    Batch, QUEUE,
     queue::{Batching, Queue},
     tests::{attribute, exported, full_span, resource, span, text, typical},
 };
 
 fn requests(spans: Vec<Exported>, limit: usize) -> (Vec<Request>, u64) {
-    let queue = Queue::new("test".to_owned(), spans.len());
+    let queue = Queue::new("test".to_owned(), QUEUE);
     queue.push(&Arc::new(Batch { offset: Offset::default(), spans }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let batching = Batching { spans: 1, wait: std::time::Duration::ZERO };
@@ -155,7 +155,7 @@ fn the_remote_endpoint_of_a_client_is_the_best_that_is_known() {
 
 #[test]
 fn both_ends_of_an_exchange_keep_ids_of_their_own() {
-    let parent = Some(Parent { span_id: SpanId(1), method: LinkMethod::Connection, remote: false });
+    let parent = Some(Parent { span_id: SpanId(1), method: LinkMethod::Connection, process: Some(1) });
     let ends = [Span { kind: Kind::Client, ..span(1) }, Span { parent, ..span(2) }];
     let shop = resource("shop");
     let (requests, _) = requests(ends.map(|end| exported(end, &shop)).into(), 1 << 20);

@@ -8,7 +8,7 @@ const OTHER: &[(&str, &str)] = &[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0
 fn is_remote_child(span: &Span) {
     let parent = span.parent.unwrap();
     assert_eq!((span.trace_id.0, parent.span_id.0, parent.method), (TRACE, SPAN, LinkMethod::Header));
-    assert!(parent.remote);
+    assert_eq!(parent.process, None);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_header_that_the_process_made_names_the_parent() {
     world.answer(read, task(30, 30));
     let spans = world.all();
     let client = the(&spans, Kind::Client, 30);
-    assert_eq!(client.parent.map(|parent| (parent.span_id, parent.remote)), Some((SpanId(0xaa), true)));
+    assert_eq!(client.parent.map(|parent| (parent.span_id, parent.process)), Some((SpanId(0xaa), None)));
     assert_eq!(client.trace_id.0, TRACE);
 }
 

@@ -74,6 +74,40 @@ fn a_rule_by_port_is_about_the_server_and_takes_the_client_on_this_host_with_it(
 }
 
 #[test]
+fn calls_of_an_ignored_request_make_no_span_though_they_carry_a_trace_header() {
+    for (status, expected) in [(200, 0), (404, 5)] {
+        let rule = Rule { status: Some("200".parse().unwrap()), ..path("/healthz") };
+        let mut world = ignoring(rule);
+        let (hop, next, away) = (world.connect(), world.connect(), world.elsewhere());
+        let (a, b, c) = (task(10, 10), task(20, 20), task(30, 30));
+        let header = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")];
+        let sent = world.start(hop.client, Side::Client, a);
+        world.head(sent, a, "GET", "/healthz", &[]);
+        let read = world.start(hop.server, Side::Server, b);
+        world.head(read, b, "GET", "/healthz", &[]);
+        let call = world.start(next.client, Side::Client, b);
+        world.head(call, b, "GET", "/made", &header);
+        let served = world.start(next.server, Side::Server, c);
+        world.head(served, c, "GET", "/made", &header);
+        world.answer(served, c);
+        world.answer(call, b);
+        let further = world.start(away, Side::Client, b);
+        world.head(further, b, "GET", "/made", &header);
+        world.answer(further, b);
+        assert_eq!(world.spans(), [], "what becomes of their owner is not known");
+        world.response(read, b, status);
+        world.response(sent, a, status);
+        // What the same task calls later is none of that request's.
+        let other = world.read(hop.server, b);
+        let kept = world.start(away, Side::Client, b);
+        world.head(kept, b, "GET", "/made", &header);
+        world.answer(kept, b);
+        world.answer(other, b);
+        assert_eq!(world.all().len(), expected + 2, "{status}");
+    }
+}
+
+#[test]
 fn the_owner_of_an_ignored_call_keeps_its_span() {
     let mut world = ignoring(path("/healthz"));
     let (from, hop) = (world.elsewhere(), world.connect());

@@ -173,7 +173,7 @@ fn between_two_plain_programs_its_own_spans_complete_one_trace() {
     is_root(root);
     is_child(call, root, LinkMethod::Reader);
     let parent = the(&spans, Kind::Server, C).parent.unwrap();
-    assert_eq!((parent.span_id.0, parent.method, parent.remote), (MADE_SPAN, LinkMethod::Header, true));
+    assert_eq!((parent.span_id.0, parent.method, parent.process), (MADE_SPAN, LinkMethod::Header, None));
     let accounting = world.correlator.accounting;
     assert_eq!((accounting.instrumented, accounting.excluded), (2, 1));
     assert_eq!(world.counted(Counter::Instrumented), 2);

@@ -98,6 +98,10 @@ fn the_message_of_a_status_describes_an_error_and_nothing_else() {
     call(asked(&[])).answer(answered(&not_found)).gives(&format!("{error}\n{attributes}"));
     let unnamed = "shop.Cart/Add | Client | Error\nerror.type=NOT_FOUND";
     call(asked(&[])).answer(answered(&not_found[..1])).gives(&format!("{unnamed}\n{attributes}"));
+    let secrets = [("grpc-status", "5"), ("grpc-message", "no http://u:p%3Bq@x/?sig=s")];
+    let error =
+        "shop.Cart/Add | Client | Error: no http://REDACTED:REDACTED@x/?sig=REDACTED\nerror.type=NOT_FOUND";
+    call(asked(&[])).answer(answered(&secrets)).gives(&format!("{error}\n{attributes}"));
 }
 
 #[test]

@@ -139,10 +139,10 @@ fn cases(fields: &[(&str, &str)]) -> [Case; 4] {
 fn continues(fields: &[(&str, &str)], format: &Format, malformed: u64) {
     for case in cases(fields) {
         let (span, engine) = case.play();
-        let parent = span.parent.map(|parent| (parent.span_id, parent.method, parent.remote));
+        let parent = span.parent.map(|parent| (parent.span_id, parent.method, parent.process));
         assert_eq!(
             parent,
-            Some((SpanId(format.span), LinkMethod::Header, true)),
+            Some((SpanId(format.span), LinkMethod::Header, None)),
             "{}: {fields:?}",
             format.name
         );

@@ -62,6 +62,7 @@ fn nothing_of_a_secret_is_left_however_it_is_written() {
         ("SIG=1&sigs=2", "SIG=1&sigs=2"),
         ("&&=&sig=1&", "&&=&sig=REDACTED&"),
         ("%7=1&%zz=2", "%7=1&%zz=2"),
+        ("to=http://x/?sig=a&b", "to=http://x/?sig=REDACTED&b"),
     ] {
         shown(|_| {}, &format!("/a?{query}"), "/a", expected);
     }
@@ -92,6 +93,52 @@ fn credentials_in_urls_are_replaced_wherever_the_url_stands() {
         "to=ftp://REDACTED:REDACTED@x&from=http://REDACTED:REDACTED@y/",
     );
     shown(none, "/@user?mail=a@b.example", "/@user", "mail=a@b.example");
+    shown(none, "/a?to=http%3A%2F%2Fx&mail=a%40b", "/a", "to=http%3A%2F%2Fx&mail=a%40b");
+}
+
+#[test]
+fn a_password_is_replaced_whatever_characters_it_has() {
+    for mark in [";", ",", "&", "@", "%2F", "!$'()*+=:"] {
+        let target = format!("/http://user:pa{mark}ss@x/p?to=http://user:pa{mark}ss@x/p");
+        let query = "to=http://REDACTED:REDACTED@x/p";
+        shown(|_| {}, &target, "/http://REDACTED:REDACTED@x/p", query);
+    }
+    // What is the value of a secret key as well is not told apart.
+    shown(|_| {}, "/a?to=http://user:pa&sig=ss@x/p&b", "/a", "to=http://REDACTED:REDACTED&b");
+}
+
+#[test]
+fn credentials_of_encoded_urls_are_replaced() {
+    let encoded = "http%3A%2F%2FREDACTED%3AREDACTED%40x%2Fa%40b";
+    shown(
+        |_| {},
+        "/http%3A%2F%2Fu%3Ap%40x%2Fa%40b?to=http%3A%2F%2Fu%3Ap%40x%2Fa%40b&c=d",
+        &format!("/{encoded}"),
+        &format!("to={encoded}&c=d"),
+    );
+    shown(|_| {}, "/a?to=http%3A//u%3Ap%40x/", "/a", "to=http%3A//REDACTED%3AREDACTED%40x/");
+}
+
+#[test]
+fn secrets_of_urls_in_other_fields_are_replaced() {
+    let agent = "bot (+http://user:w;ord@x/?a=1&sig=word) http://x/?sig=word b";
+    let link = "<http://x/?a=1>; rel=next, <http://x/?sig=wo,rd&b>; rel=\"a\", http://x,http://u:word@x";
+    let asked = |policy: &mut Policy| {
+        policy.headers.request = names(&["link"]);
+        policy.opt_in = OptIn::new(["user_agent.original"]).unwrap();
+    };
+    let fields = format!("User-Agent: {agent}\nLink: {link}");
+    for case in [serve, call] {
+        let (span, _) = case(get("/", &fields)).policy(asked).ok().play();
+        let shown: Vec<_> = span.attributes.iter().map(show).collect();
+        for expected in [
+            "user_agent.original=bot (+http://REDACTED:REDACTED@x/?a=1&sig=REDACTED http://x/?sig=REDACTED b",
+            "http.request.header.link=[<http://x/?a=1>; rel=next, <http://x/?sig=REDACTED&b>; rel=\"a\", \
+             http://x,http://REDACTED:REDACTED@x]",
+        ] {
+            assert!(shown.iter().any(|line| line == expected), "{expected}: {shown:#?}");
+        }
+    }
 }
 
 #[test]
@@ -132,10 +179,21 @@ fn credentials_of_a_target_or_host_are_replaced() {
 
 #[test]
 fn what_is_cut_off_within_credentials_is_not_shown() {
+    let all = |policy: &mut Policy| policy.opt_in = OptIn::new(["user_agent.original"]).unwrap();
     for case in [serve, call] {
         let (span, _) =
             case(get(&format!("http://user:{}@x/", "word".repeat(limit::TARGET_MAX)), "")).ok().play();
         assert!(!format!("{span:?}").contains("word"));
+        for target in ["/http://user:", "/a?to=http://user:", "/a?to=http%3A%2F%2Fuser%3A", "user:"] {
+            let target = format!("{target}{}@x/", "word".repeat(limit::TARGET_MAX));
+            let (span, _) = case(get(&target, "")).ok().play();
+            let shown = format!("{span:?}");
+            assert!(shown.contains("REDACTED") && !shown.contains("word"), "{target:.30}: {shown:.2000}");
+        }
+        let agent = format!("User-Agent: a (+http://user:{}@x/)", "word".repeat(limit::TEXT_MAX));
+        let (span, _) = case(get("/", &agent)).policy(all).ok().play();
+        let shown = format!("{span:?}");
+        assert!(shown.contains("(+http://REDACTED") && !shown.contains("word"), "{shown}");
     }
     let (span, _) = serve(get("user:word@x:80/p", "")).ok().play();
     assert!(span.attributes.iter().map(show).any(|line| line == "url.path=REDACTED:REDACTED@x:80/p"));

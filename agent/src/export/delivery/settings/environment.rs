@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use engine::percent;
+use engine::{percent, protocol::detect};
 use http::Uri;
 use opentelemetry_otlp::{
     OTEL_EXPORTER_OTLP_COMPRESSION, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS,
@@ -23,7 +23,10 @@ use super::{
     File, Protocol, SettingsError, TlsFiles,
     endpoint::{self, Path},
 };
-use crate::export::{delivery::compression::Compression, headers::Headers};
+use crate::{
+    export::{delivery::compression::Compression, headers::Headers},
+    secret,
+};
 
 const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
 const TRACES_CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE";
@@ -66,7 +69,7 @@ impl<'a> Environment<'a> {
         names.into_iter().filter_map(|name| self.read(name)).find_map(|(name, value)| match parse(&value) {
             Ok(parsed) => Some(parsed),
             Err(why) => {
-                tracing::warn!("ignoring {name}={value}: {why}");
+                tracing::warn!("ignoring {name}={}: {why}", secret::address(&value));
                 None
             }
         })
@@ -103,14 +106,18 @@ impl<'a> Environment<'a> {
 
     /// For gRPC addresses without a scheme.
     pub(super) fn insecure(&self) -> bool {
-        // Whatever is not true is false, by the specification.
-        let parse = |value: &str| match value.to_ascii_lowercase().as_str() {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            _ => Err("use true or false"),
-        };
-        self.first([OTEL_EXPORTER_OTLP_TRACES_INSECURE, OTEL_EXPORTER_OTLP_INSECURE], parse)
-            .unwrap_or_default()
+        self.boolean([OTEL_EXPORTER_OTLP_TRACES_INSECURE, OTEL_EXPORTER_OTLP_INSECURE])
+    }
+
+    /// Unlike others, one that is set to what is not understood is not passed over: "any value not explicitly defined here
+    /// as a true value [...] MUST be interpreted as false", and warned about.
+    fn boolean(&self, names: [&'static str; 2]) -> bool {
+        let Some((name, value)) = self.set(names) else { return false };
+        let is = |word: &str| value.eq_ignore_ascii_case(word);
+        if !is("true") && !is("false") {
+            tracing::warn!("taking {name}={} for false: use true or false", secret::address(&value));
+        }
+        is("true")
     }
 
     pub(super) fn otlp_timeout(&self) -> Option<Duration> {
@@ -180,6 +187,10 @@ fn add_header(headers: &mut Headers, entry: &str) -> Result<(), String> {
     let (name, value) =
         entry.split_once('=').ok_or("it is not `name=value`, separated from the next by a comma")?;
     let name = name.trim();
+    // What is no name may be a part of a value.
+    if !detect::is_token(name.as_bytes()) {
+        return Err("it does not begin with the name of a header and `=`".to_owned());
+    }
     let value = percent::decoded(value.trim().as_bytes())
         .ok_or_else(|| format!("the value of {name} is not percent-encoded"))?;
     headers.insert(name, value).map_err(|error| error.to_string())

@@ -73,6 +73,12 @@ fn grpc_addresses_without_a_scheme_use_tls_unless_it_is_turned_off() {
     for value in ["false", "1", "yes"] {
         assert_eq!(scheme(&[grpc, address, ("OTEL_EXPORTER_OTLP_INSECURE", value)]), "https", "{value}");
     }
+    for (traces, general, expected) in
+        [("1", "true", "https"), ("true", "false", "http"), ("", "true", "http"), ("FALSE", "true", "https")]
+    {
+        let both = [("OTEL_EXPORTER_OTLP_TRACES_INSECURE", traces), ("OTEL_EXPORTER_OTLP_INSECURE", general)];
+        assert_eq!(scheme(&[grpc, address, both[0], both[1]]), expected, "{both:?}");
+    }
     let scheme_given = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4317");
     assert_eq!(scheme(&[grpc, scheme_given, ("OTEL_EXPORTER_OTLP_INSECURE", "true")]), "https");
     assert_eq!(environment(&[grpc]).endpoint.port_u16(), Some(4317));

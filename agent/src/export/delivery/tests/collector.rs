@@ -5,14 +5,16 @@ use std::{
     convert::Infallible,
     io::Read,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::{Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -48,6 +50,14 @@ pub(super) enum Reply {
     /// With this much in its `RetryInfo`.
     GrpcAfter(Code, Duration),
     Partial(i64),
+    /// With a body of this size.
+    HttpLong(StatusCode, usize),
+    /// A partial success whose message is this long.
+    PartialLong(i64, usize),
+    /// Not at all.
+    Never,
+    /// A head with this status, then nothing.
+    HttpHeadOnly(StatusCode),
 }
 
 #[derive(Default)]
@@ -55,7 +65,11 @@ struct State {
     requests: Vec<ExportTraceServiceRequest>,
     zipkin: Vec<serde_json::Value>,
     tenant: Option<String>,
+    /// Codings that the last request offered for the answer of a gRPC call.
+    accepted: Option<String>,
     replies: VecDeque<Reply>,
+    /// The coding of the answers of gRPC calls.
+    answers_in: Option<CompressionEncoding>,
 }
 
 #[derive(Clone, Default)]
@@ -106,6 +120,11 @@ impl Collector {
         self.shared.0.lock().unwrap().replies.extend(replies);
     }
 
+    /// From the next connection on.
+    pub(super) fn answers_in(&self, coding: CompressionEncoding) {
+        self.shared.0.lock().unwrap().answers_in = Some(coding);
+    }
+
     pub(super) fn requests(&self) -> Vec<ExportTraceServiceRequest> {
         self.shared.0.lock().unwrap().requests.clone()
     }
@@ -128,6 +147,10 @@ impl Collector {
 
     pub(super) fn tenant(&self) -> Option<String> {
         self.shared.0.lock().unwrap().tenant.clone()
+    }
+
+    pub(super) fn accepted_codings(&self) -> Option<String> {
+        self.shared.0.lock().unwrap().accepted.clone()
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -195,6 +218,10 @@ impl Shared {
                 let grpc = TraceServiceServer::new(self.clone())
                     .accept_compressed(CompressionEncoding::Gzip)
                     .accept_compressed(CompressionEncoding::Zstd);
+                let grpc = match self.0.lock().unwrap().answers_in {
+                    Some(coding) => grpc.send_compressed(coding),
+                    None => grpc,
+                };
                 let service = service_fn(|request| grpc.clone().call(request));
                 drop(http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await);
             }
@@ -205,7 +232,7 @@ impl Shared {
         &self,
         protocol: Protocol,
         request: http::Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
+    ) -> Result<Response<Reading>, Infallible> {
         let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         let (content, path) = match protocol {
             Protocol::HttpProtobuf => ("application/x-protobuf", "/v1/traces"),
@@ -232,7 +259,7 @@ impl Shared {
                 self.receive(Message::decode(&*plain).unwrap(), tenant)
             }
         };
-        let mut response = Response::new(Full::default());
+        let mut response = Response::new(Reading::new(Bytes::new()));
         match reply {
             None if protocol == Protocol::Zipkin => *response.status_mut() = StatusCode::ACCEPTED,
             None => {}
@@ -241,7 +268,21 @@ impl Shared {
                 *response.status_mut() = status;
                 response.headers_mut().insert("retry-after", after.parse().unwrap());
             }
-            Some(Reply::Partial(rejected)) => *response.body_mut() = partial(rejected).encode_to_vec().into(),
+            Some(Reply::Partial(rejected)) => {
+                *response.body_mut() = Reading::new(partial(rejected, 0).encode_to_vec());
+            }
+            Some(Reply::PartialLong(rejected, length)) => {
+                *response.body_mut() = Reading::new(partial(rejected, length).encode_to_vec());
+            }
+            Some(Reply::HttpLong(status, length)) => {
+                *response.status_mut() = status;
+                *response.body_mut() = Reading::new(vec![b'x'; length]);
+            }
+            Some(Reply::HttpHeadOnly(status)) => {
+                *response.status_mut() = status;
+                *response.body_mut() = Reading { text: None, endless: true };
+            }
+            Some(Reply::Never) => std::future::pending().await,
             Some(reply @ (Reply::Grpc(_) | Reply::GrpcAfter(..))) => panic!("{reply:?} over HTTP"),
         }
         Ok(response)
@@ -255,8 +296,37 @@ impl Shared {
     }
 }
 
-fn partial(rejected_spans: i64) -> ExportTraceServiceResponse {
-    let partial = ExportTracePartialSuccess { rejected_spans, error_message: "too old".to_owned() };
+/// The body of an answer.
+struct Reading {
+    text: Option<Bytes>,
+    endless: bool,
+}
+
+impl Reading {
+    fn new(text: impl Into<Bytes>) -> Self {
+        Self { text: Some(text.into()).filter(|text| !text.is_empty()), endless: false }
+    }
+}
+
+impl http_body::Body for Reading {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        match self.text.take() {
+            Some(text) => Poll::Ready(Some(Ok(http_body::Frame::data(text)))),
+            None if self.endless => Poll::Pending,
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+fn partial(rejected_spans: i64, length: usize) -> ExportTraceServiceResponse {
+    let error_message = format!("too old{}", "!".repeat(length));
+    let partial = ExportTracePartialSuccess { rejected_spans, error_message };
     ExportTraceServiceResponse { partial_success: Some(partial) }
 }
 
@@ -266,15 +336,22 @@ impl TraceService for Shared {
         &self,
         request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
-        let tenant = request.metadata().get("x-tenant").map(|value| value.to_str().unwrap().to_owned());
+        let field = |name: &str| request.metadata().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let tenant = field("x-tenant");
+        self.0.lock().unwrap().accepted = field("grpc-accept-encoding");
         match self.receive(request.into_inner(), tenant) {
             Some(Reply::Grpc(code)) => Err(Status::new(code, "told to")),
             Some(Reply::GrpcAfter(code, after)) => {
                 let details = ErrorDetails::with_retry_info(Some(after));
                 Err(Status::with_error_details(code, "told to", details))
             }
-            Some(reply @ (Reply::Http(_) | Reply::HttpAfter(..))) => panic!("{reply:?} over gRPC"),
-            Some(Reply::Partial(rejected)) => Ok(tonic::Response::new(partial(rejected))),
+            Some(
+                reply
+                @ (Reply::Http(_) | Reply::HttpAfter(..) | Reply::HttpLong(..) | Reply::HttpHeadOnly(_)),
+            ) => panic!("{reply:?} over gRPC"),
+            Some(Reply::Partial(rejected)) => Ok(tonic::Response::new(partial(rejected, 0))),
+            Some(Reply::PartialLong(rejected, length)) => Ok(tonic::Response::new(partial(rejected, length))),
+            Some(Reply::Never) => std::future::pending().await,
             None => Ok(tonic::Response::new(ExportTraceServiceResponse::default())),
         }
     }

@@ -13,7 +13,7 @@ use tonic::Code;
 
 use super::collector::{Collector, Reply, target};
 use crate::export::{
-    Batch, Counts, Headers, QUEUE_SPANS, Reason,
+    Batch, Counts, Headers, QUEUE, Reason,
     delivery::{Delivery, Settings, settings::Protocol},
     queue::Queue,
     tests::spans,
@@ -39,7 +39,7 @@ fn push(queue: &Queue, count: u64) {
 /// Delivers ten spans to a collector that replies like this. What came of them, and how long it waited.
 async fn deliver(collector: &Collector, protocol: Protocol, replies: Vec<Reply>) -> (Counts, Duration) {
     collector.will_reply(replies);
-    let queue = Queue::new("test".to_owned(), QUEUE_SPANS);
+    let queue = Queue::new("test".to_owned(), QUEUE);
     push(&queue, 10);
     queue.begin_shutdown();
     let begun = Instant::now();
@@ -99,7 +99,7 @@ async fn a_collector_that_says_when_is_left_alone_until_then() {
         let (counts, waited) = deliver(&collector, protocol, vec![reply.clone()]).await;
         assert_eq!((counts.accepted, collector.requests().len()), (10, 2), "{reply:?}");
         let least = Duration::from_secs(seconds);
-        assert!(waited >= least && waited <= least + Duration::from_secs(11), "{reply:?}: {waited:?}");
+        assert!(waited >= least && waited <= least + Duration::from_secs(21), "{reply:?}: {waited:?}");
     }
 }
 
@@ -144,12 +144,12 @@ async fn a_collector_that_is_away_for_a_minute_costs_what_does_not_fit_and_no_mo
         for (seconds, fits) in [(60, false), (30, true)] {
             // Nobody listens there, until somebody does.
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            let queue = Queue::new("test".to_owned(), QUEUE_SPANS);
+            let queue = Queue::new("test".to_owned(), QUEUE);
             let away = async {
                 for _ in 0..seconds {
                     push(&queue, A_SECOND);
                     let counts = queue.counts();
-                    assert!(counts.queued <= QUEUE_SPANS as u64, "{counts:?}");
+                    assert!(counts.queued <= QUEUE.spans as u64, "{counts:?}");
                     assert_eq!(counts.handed_in, counts.queued + counts.dropped_total(), "{counts:?}");
                     sleep(Duration::from_secs(1)).await;
                 }
@@ -160,7 +160,7 @@ async fn a_collector_that_is_away_for_a_minute_costs_what_does_not_fit_and_no_mo
             let ((), collector) = tokio::join!(delivery(protocol, address).run(&queue), away);
             let counts = queue.counts();
             let handed_in = seconds * A_SECOND;
-            let kept = if fits { handed_in } else { QUEUE_SPANS as u64 };
+            let kept = if fits { handed_in } else { QUEUE.spans as u64 };
             assert_eq!((counts.handed_in, counts.queued, counts.accepted), (handed_in, 0, kept));
             assert_eq!(counts.dropped(Reason::QueueFull), handed_in - kept);
             let arrived = match protocol {
