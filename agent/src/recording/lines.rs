@@ -10,7 +10,7 @@ use engine::{policy::SecretKeys, protocol::detect::is_token};
 use crate::secret::{is_credential, user_information};
 
 /// What secrets in heads are overwritten with: it can stand anywhere.
-const FILLER: u8 = b'x';
+pub(super) const FILLER: u8 = b'x';
 
 /// What a line is to the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
