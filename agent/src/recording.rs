@@ -4,6 +4,7 @@
 //! length (4 bytes) and so many bytes; numbers are in the byte order of the machine that recorded, which the header
 //! states. Records stand as they were in the ring, ahead of any decoding, but for secrets ([`Writer`]).
 
+mod fields;
 mod lines;
 mod reader;
 mod scrub;

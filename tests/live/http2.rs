@@ -34,7 +34,8 @@ fn every_stream(serve: fn(&TempDir) -> (Process, u16)) {
     let (server, port) = serve(&directory);
     for connections in ["1", "8"] {
         for streams in ["1", "2", "5", "10", "50", "100"] {
-            let options = Options { select: vec!["{exe: h2load}".to_owned()], ..Options::only([&server]) };
+            let select = vec!["{exe: h2load}".to_owned()];
+            let options = Options { recorded: streams == "10", select, ..Options::only([&server]) };
             let agent = Agent::start(&options);
             let run = token();
             let requests = REQUESTS.to_string();

@@ -167,7 +167,9 @@ fn a_long_upload_passes_without_records_and_is_counted_to_the_byte() {
         (skipped > 40 * FRAME as u64 && records * 10 < skipped / FRAME as u64).then_some(())
     });
     assert!(quiet.is_some(), "records are still made: {:#}", agent.counters());
-    socket.write_all(&[frame(0, 1, 1, &[]), headers(3, false, &format!("/{token}?behind"))].concat()).unwrap();
+    socket
+        .write_all(&[frame(0, 1, 1, &[]), headers(3, false, &format!("/{token}?behind"))].concat())
+        .unwrap();
     let ended = |frames: &[(u8, u8)]| frames.iter().filter(|frame| frame.0 == 0 && frame.1 & 1 != 0).count();
     read_until(&mut socket, |frames| ended(frames) == 2);
     let finished = agent.finish(&token, 4);

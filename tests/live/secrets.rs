@@ -242,10 +242,7 @@ fn secrets_are_in_no_output_unless_a_recording_is_raw() {
     let warned = String::from_utf8_lossy(&raw.outputs["log and console"]).contains("the recording is raw");
     assert!(warned, "--raw warns");
     let found = found(&raw);
-<<<<<<< HEAD
-    for secret in WIRE.iter().chain(&["response_body", "argument", "otlp_headers", "code"]) {
-=======
-    for secret in WIRE.iter().chain(&["response_body", "argument", "variable", "otlp_headers"]) {
+    for secret in WIRE.iter().chain(&["response_body", "argument", "variable", "otlp_headers", "code"]) {
         assert!(found.contains(&(*secret, "recording")), "{secret} is in a raw recording: {found:?}");
     }
     let elsewhere: Vec<_> = found.iter().filter(|(_, output)| *output != "recording").collect();

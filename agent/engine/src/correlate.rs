@@ -30,7 +30,10 @@ mod telemetry;
 #[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use smallvec::SmallVec;
 
@@ -38,7 +41,7 @@ use self::{
     connection::Peers, header::Context, instrumented::Programs, methods::Methods, ownership::Ownership,
 };
 use crate::{
-    Accounting, Config, Content, Order,
+    Accounting, Config, Content, Excerpt, Order, Secrecy,
     counter::{Counter, Counters},
     deadline::Deadlines,
     event::{ConnectionId, Open, Task, Time},
@@ -80,6 +83,9 @@ pub(crate) struct Correlator {
     orders: VecDeque<Order>,
     /// `None` while nobody wants to know.
     pub(crate) contents: Option<Vec<Content>>,
+    /// The same.
+    pub(crate) secrecy: Option<Arc<dyn Secrecy>>,
+    pub(crate) excerpts: VecDeque<Excerpt>,
 }
 
 impl Correlator {
@@ -103,6 +109,8 @@ impl Correlator {
             spans: VecDeque::new(),
             orders: VecDeque::new(),
             contents: None,
+            secrecy: None,
+            excerpts: VecDeque::new(),
         }
     }
 

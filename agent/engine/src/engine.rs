@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::{
-    Accounting, Config, Content, Order,
+    Accounting, Config, Content, Excerpt, Order, Secrecy,
     connection::Connection,
     correlate::{Correlator, observer::Watch},
     counter::{Counter, Counters},
@@ -108,6 +108,17 @@ impl Engine {
     /// Some content of which this was not told yet, in no order.
     pub fn poll_content(&mut self) -> Option<Content> {
         self.correlator.contents.as_mut()?.pop()
+    }
+
+    /// From now on [`Engine::poll_excerpt`] has what may be written of HTTP/2 and of bodies. It is to be taken after each
+    /// call.
+    pub fn report_excerpts(&mut self, secrecy: Arc<dyn Secrecy>) {
+        self.correlator.secrecy = Some(secrecy);
+    }
+
+    /// The next excerpt.
+    pub fn poll_excerpt(&mut self) -> Option<Excerpt> {
+        self.correlator.excerpts.pop_front()
     }
 
     /// Ends every exchange for this reason, and gives out everything that waits.

@@ -21,8 +21,11 @@ pub mod secrets;
 pub mod span;
 pub mod stream;
 
+use core::ops::Range;
+
 pub use engine::Engine;
 use event::{ConnectionId, Direction};
+use smallvec::SmallVec;
 
 /// An order to the kernel side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,34 @@ pub struct Content {
     pub direction: Direction,
     pub position: u64,
     pub length: u64,
+}
+
+/// Bytes that a recording may have, secrets overwritten, where the rest is none of its business. What is read lies in them:
+/// a replay of excerpts and anything else in other places gives the same, but for what the secrets were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    pub conn: ConnectionId,
+    pub direction: Direction,
+    pub position: u64,
+    pub bytes: SmallVec<[u8; 16]>,
+    pub of: Of,
+}
+
+/// What an excerpt is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// HTTP/2, of which nothing else may be written.
+    Http2,
+    /// The same, and it has no bytes: up to there the direction was HTTP/1 (`Upgrade: h2c`).
+    Upgrade,
+    /// A body of HTTP/1, which is content else.
+    Body,
+}
+
+/// Tells secrets from the rest, for excerpts.
+pub trait Secrecy: Send + Sync {
+    /// Where in the value of a field secrets are. HTTP/2's pseudo-header fields have their names.
+    fn of_field(&self, name: &[u8], value: &[u8]) -> Vec<Range<usize>>;
 }
 
 /// What becomes of telemetry that traced programs send to a collector.

@@ -14,7 +14,12 @@ pub mod proxy;
 #[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
 pub(crate) mod testing;
 
-use crate::event::{Call, Direction, Framing, How, Quiet, Time};
+use std::sync::Arc;
+
+use crate::{
+    Of, Secrecy,
+    event::{Call, Direction, Framing, How, Quiet, Time},
+};
 
 /// Which end of the exchanges the traced process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -154,6 +159,12 @@ pub trait Observer {
     /// So many bytes of `direction` from `position` on, seen or not, are content: nothing is read in them, so with any
     /// others in their place everything told here would be the same.
     fn content(&mut self, _direction: Direction, _position: u64, _length: u64) {}
+    /// If excerpts are wanted: what of them is secret.
+    fn secrecy(&self) -> Option<Arc<dyn Secrecy>> {
+        None
+    }
+    /// These bytes say what is read of `direction` at this position, without secrets. What is told later counts.
+    fn excerpt(&mut self, _direction: Direction, _position: u64, _bytes: &[u8], _of: Of) {}
     /// Bytes of `direction` below `position` are body and need no copy.
     fn skip(&mut self, direction: Direction, position: u64);
     /// From this position on `direction` is a sequence of HTTP/2 frames.

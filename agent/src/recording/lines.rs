@@ -10,7 +10,7 @@ use engine::{policy::SecretKeys, protocol::detect::is_token, secrets};
 use crate::secret::{is_credential, user_information};
 
 /// What secrets in heads are overwritten with: it can stand anywhere.
-const FILLER: u8 = b'x';
+pub(super) const FILLER: u8 = b'x';
 
 /// Fields of which the value is an authority.
 const HOSTS: [&[u8]; 2] = [b"host", b"x-forwarded-host"];

@@ -5,25 +5,32 @@
 //! and in the order of positions, across records and batches. Where bytes are missing it may be that what follows is
 //! the rest of a secret: it is overwritten up to the next line, unless that starts a message.
 //!
-//! Of HTTP/2 nothing is left but the preface: header blocks do not show where a secret is. It may not be known for
-//! HTTP/2 yet, or never be: so nothing is taken as lines unless it is shown to be ([`Trust`]).
+//! Of HTTP/2 nothing is left but what the engine gives to be written in its place ([`Excerpt`]): header blocks do not show
+//! where a secret is. It may not be known for HTTP/2 yet, or never be: so nothing is taken as lines unless it is shown to
+//! be ([`Trust`]).
 
+mod excerpts;
 mod trust;
 
 use std::{mem, ops::Range};
 
 use engine::{
-    Content,
+    Content, Excerpt, Of,
     event::{ConnectionId, Data, Direction, Time},
     policy::SecretKeys,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use self::trust::{HTTP2_LINE, Trust, opening, starts_message};
+use self::{
+    excerpts::Excerpts,
+    trust::{HTTP2_LINE, Trust, opening, starts_message},
+};
 use super::lines::{self, Line};
 
 /// What content is overwritten with. It can begin no message, as a letter could.
 const CONTENT: u8 = 0;
+/// What HTTP/2 is overwritten with: no frame, no header block and no message of gRPC begins like this.
+const OPAQUE: u8 = 0xff;
 /// Bytes of an unfinished line that are remembered; beyond, all of it up to its end is overwritten.
 const LINE_MAX: usize = 64 * 1024;
 /// Streams remembered. When there are more, all are forgotten: what follows in them is missing something.
@@ -96,6 +103,7 @@ pub(super) struct Scrubber {
     opaque: FxHashMap<ConnectionId, [u64; 2]>,
     /// Connections that the engine found to speak HTTP/2.
     http2: Vec<ConnectionId>,
+    excerpts: Excerpts,
 }
 
 impl Scrubber {
@@ -107,6 +115,7 @@ impl Scrubber {
             whole: FxHashSet::default(),
             opaque: FxHashMap::default(),
             http2: Vec::new(),
+            excerpts: Excerpts::default(),
         }
     }
 
@@ -123,6 +132,17 @@ impl Scrubber {
         self.http2.push(conn);
     }
 
+    pub(super) fn excerpt(&mut self, excerpt: Excerpt, now: Time) {
+        if excerpt.of == Of::Http2 && self.http2.last() != Some(&excerpt.conn) {
+            self.http2.push(excerpt.conn);
+        }
+        self.excerpts.push(excerpt, now);
+    }
+
+    pub(super) fn keys(&self) -> &SecretKeys {
+        &self.keys
+    }
+
     pub(super) fn content(&mut self, content: Content, now: Time) {
         if self.contents.len() < CONTENTS_MAX {
             self.contents.push((content, now));
@@ -135,6 +155,7 @@ impl Scrubber {
         self.streams.remove(&StreamId { conn, sent: true });
         self.opaque.remove(&conn);
         self.whole.remove(&conn);
+        self.excerpts.ended(conn);
     }
 
     /// Overwrites the secrets in frames; `pieces` says where there are payloads. Content of which was told before
@@ -164,6 +185,8 @@ impl Scrubber {
             }
         }
         self.overwrite_opaque(frames, pieces);
+        self.excerpts.write(frames, pieces);
+        self.excerpts.forget(&self.streams, old);
         if self.streams.len() > STREAMS_MAX {
             self.streams.clear();
         }
@@ -234,9 +257,13 @@ impl Scrubber {
         }
         for piece in pieces {
             let Some([received, sent]) = self.opaque.get(&piece.stream.conn) else { continue };
-            let from = if piece.stream.sent { *sent } else { *received };
+            let upgraded = self.excerpts.upgraded(piece.stream.conn);
+            let [received, sent] =
+                upgraded.filter(|_| self.whole.contains(&piece.stream.conn)).unwrap_or([*received, *sent]);
+            let from = if piece.stream.sent { sent } else { received };
             let kept = usize::try_from(from.saturating_sub(piece.position)).unwrap_or(usize::MAX);
-            fill(frames, split(&piece.range, kept).1);
+            let opaque = split(&piece.range, kept).1;
+            frames.get_mut(opaque).unwrap_or_default().fill(OPAQUE);
         }
     }
 }

@@ -6,11 +6,12 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
+    sync::Arc,
 };
 
 use abi::{DataRecord, ProcessRecord, RecordHeader, limit};
 use engine::{
-    Content,
+    Content, Excerpt, Secrecy,
     event::{ConnectionId, Event, How, Time},
     policy::SecretKeys,
 };
@@ -18,6 +19,7 @@ use zerocopy::FromBytes as _;
 
 use super::{
     Header, NOT_TASKS, RECORD, RESOURCE, Resource, TICK,
+    fields::Fields,
     scrub::{Piece, Scrubber},
 };
 
@@ -118,6 +120,19 @@ impl Writer {
         if let Some(scrubber) = &mut self.scrubber {
             scrubber.content(content, self.now);
         }
+    }
+
+    /// What of records that were given may be written although their content may not.
+    pub fn excerpt(&mut self, excerpt: Excerpt) {
+        if let Some(scrubber) = &mut self.scrubber {
+            scrubber.excerpt(excerpt, self.now);
+        }
+    }
+
+    /// What is secret in excerpts, unless nothing is to be.
+    pub fn secrecy(&self) -> Option<Arc<dyn Secrecy>> {
+        let scrubber = self.scrubber.as_ref()?;
+        Some(Arc::new(Fields(scrubber.keys().clone())))
     }
 
     /// A connection of which records were given speaks HTTP/2.

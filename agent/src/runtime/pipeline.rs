@@ -51,8 +51,11 @@ impl Pipeline {
         exports: Exports,
         record: Option<Writer>,
     ) -> Self {
-        if record.is_some() {
+        if let Some(writer) = &record {
             engine.report_content();
+            if let Some(secrecy) = writer.secrecy() {
+                engine.report_excerpts(secrecy);
+            }
         }
         Self {
             engine,
@@ -94,11 +97,16 @@ impl Pipeline {
         self.write_content();
     }
 
-    /// Tells the recording what of the records is content.
+    /// Tells the recording what of the records is content, and what of that may be written all the same.
     fn write_content(&mut self) {
         while let Some(content) = self.engine.poll_content() {
             if let Some(writer) = &mut self.record {
                 writer.content(content);
+            }
+        }
+        while let Some(excerpt) = self.engine.poll_excerpt() {
+            if let Some(writer) = &mut self.record {
+                writer.excerpt(excerpt);
             }
         }
     }

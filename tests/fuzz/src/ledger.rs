@@ -1,9 +1,9 @@
 //! Ledger: an engine whose accounting, spans and tables are looked at after each event.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use engine::{
-    Config, Engine,
+    Config, Engine, Of, Secrecy,
     counter::Counter,
     event::{Event, Time},
     policy::{HeaderNames, Headers, OptIn, Policy, Routes, Sampler},
@@ -12,6 +12,15 @@ use engine::{
 };
 
 use crate::AGAIN_MAX;
+
+/// Every value is a secret.
+struct Everything;
+
+impl Secrecy for Everything {
+    fn of_field(&self, _name: &[u8], value: &[u8]) -> Vec<Range<usize>> {
+        std::iter::once(0..value.len()).collect()
+    }
+}
 
 /// See the module.
 pub struct Ledger {
@@ -33,6 +42,7 @@ impl Ledger {
         let content = setup & 4 != 0;
         if content {
             engine.report_content();
+            engine.report_excerpts(Arc::new(Everything));
         }
         Self { engine, now: 0, ids: HashSet::new(), taken: 0, content }
     }
@@ -91,6 +101,9 @@ impl Ledger {
         }
         while self.engine.poll_order().is_some() {}
         while self.content && self.engine.poll_content().is_some() {}
+        while let Some(excerpt) = self.engine.poll_excerpt() {
+            assert!(self.content && excerpt.bytes.is_empty() == (excerpt.of == Of::Upgrade), "{excerpt:?}");
+        }
         while self.engine.poll_instrumented().is_some() {}
         self.balance();
         let dropped = [Counter::SpansDropped, Counter::OrdersDropped];

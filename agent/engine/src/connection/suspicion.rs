@@ -39,8 +39,8 @@ impl Suspicion {
     /// Takes bytes. Some: HTTP/2 is spoken, and its frames begin so many bytes into these.
     pub(super) fn bytes(&mut self, input: &Bytes<'_>, out: &mut dyn Observer) -> Option<(Http2, usize)> {
         self.calls = self.calls.saturating_add(1);
-        let found = self.search(input.direction).bytes(input)?;
-        found.count(out);
+        let found = self.search(input.direction).bytes(input, out.secrecy().is_some())?;
+        found.tell(input.direction, out);
         let other = core::mem::replace(self.search(input.direction.opposite()), Search::new(None));
         let requests = if found.requests { input.direction } else { input.direction.opposite() };
         let side = if requests == Direction::Sent { Side::Client } else { Side::Server };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Correlator, header, telemetry::Asked};
 use crate::{
-    Content, Order, TelemetryIngest,
+    Content, Excerpt, Of, Order, Secrecy, TelemetryIngest,
     counter::Counter,
     event::{Call, Direction, Time},
     exchange::{Claim, Exchange, Head, Key, Rpc, Socket, kept::Kept},
@@ -155,6 +155,21 @@ impl Observer for Watch<'_> {
             && let Some(socket) = self.correlator.sockets.get(self.socket)
         {
             contents.push(Content { conn: socket.id, direction, position, length });
+        }
+    }
+
+    fn secrecy(&self) -> Option<Arc<dyn Secrecy>> {
+        self.correlator.secrecy.clone()
+    }
+
+    fn excerpt(&mut self, direction: Direction, position: u64, bytes: &[u8], of: Of) {
+        if self.correlator.secrecy.is_some()
+            && (!bytes.is_empty() || of == Of::Upgrade)
+            && self.correlator.excerpts.len() < limit::ORDERS_MAX
+            && let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id)
+        {
+            let bytes = bytes.into();
+            self.correlator.excerpts.push_back(Excerpt { conn, direction, position, bytes, of });
         }
     }
 

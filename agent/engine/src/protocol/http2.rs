@@ -14,6 +14,7 @@
 
 mod block;
 mod direction;
+pub(super) mod excerpt;
 mod fragments;
 mod frame;
 pub(crate) mod grpc;
@@ -38,6 +39,7 @@ use super::{
     held::{Held, Piece},
 };
 use crate::{
+    Of,
     counter::Counter,
     event::{Call, Direction, Framing, How, Quiet, Time},
     limit,
@@ -61,6 +63,8 @@ pub struct Http2 {
     /// A write of requests failed; responses may still come.
     failure: Option<u32>,
     done: bool,
+    /// The first bytes of the client are those behind `Upgrade: h2c`.
+    upgrade: bool,
 }
 
 impl Http2 {
@@ -89,12 +93,13 @@ impl Http2 {
         let mut responses = Half::from_opening(false);
         // `HTTP2-Settings` may allow another table (RFC 7540, 3.2.1).
         responses.decoder.forget_limit();
-        Self::new(Half::from_opening(true), responses, Streams::upgraded(side, number))
+        let streams = Streams::upgraded(side, number);
+        Self { upgrade: true, ..Self::new(Half::from_opening(true), responses, streams) }
     }
 
     fn new(requests: Half, responses: Half, streams: Streams) -> Self {
         let (block, held) = (Block::default(), Held::default());
-        Self { requests, responses, streams, block, held, failure: None, done: false }
+        Self { requests, responses, streams, block, held, failure: None, done: false, upgrade: false }
     }
 
     fn half(&mut self, is_request: bool) -> (&mut Half, &mut Half) {
@@ -128,8 +133,8 @@ impl Http2 {
                 Framing::From(_) | Framing::Inside | Framing::Quiet(_) => return None,
                 Framing::Unknown => {
                     let search = half.search.get_or_insert_with(|| Box::new(Search::new(Some(is_request))));
-                    let found = search.bytes(input)?;
-                    found.count(out);
+                    let found = search.bytes(input, out.secrecy().is_some())?;
+                    found.tell(input.direction, out);
                     found.position
                 }
             };
@@ -177,7 +182,12 @@ impl Http2 {
             half.announced = true;
             out.frames(direction, position);
         }
+        let next = out.secrecy().map(|_| half.frames.next(position));
         let (used, item) = half.frames.read(bytes, position, call);
+        if let Some(next) = next {
+            let read = bytes.get(..used).unwrap_or(bytes);
+            excerpt::frame(next, &item, read, (direction, position), out);
+        }
         let verdict = apply(
             item,
             (&mut half.decoder, &mut half.sizes, &mut half.sizes_lost),
@@ -244,7 +254,7 @@ impl Http2 {
         if let Some(quiet) = gap.quiet.filter(|_| half.frames.is_between()) {
             out.count(Counter::BodyGapBytes, gap.length);
             let Quiet { stream, content } = quiet;
-            return streams.data(is_request, (stream, &[], content, None), &call, out);
+            return streams.data(is_request, (stream, gap.position, &[], content, None), &call, out);
         }
         let mut left = gap.length;
         while left > 0 {
@@ -367,6 +377,9 @@ impl Protocol for Http2 {
         }
         let is_request = input.direction == self.streams.side.requests();
         if is_request {
+            if core::mem::take(&mut self.upgrade) {
+                out.excerpt(input.direction, input.position, &[], Of::Upgrade);
+            }
             self.take(input, true, out);
             if !self.held.is_empty() && !self.requests.frames.is_lost() {
                 self.settle(out);

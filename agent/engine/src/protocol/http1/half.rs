@@ -2,9 +2,14 @@
 
 use super::{body::Body, head};
 use crate::{
+    Of,
     event::{Call, Direction, Task, Time},
     limit,
-    protocol::{Gap, Observer, held::Held, http2::grpc::Messages},
+    protocol::{
+        Gap, Observer,
+        held::Held,
+        http2::{excerpt, grpc::Messages},
+    },
 };
 
 /// Less than this of a body is not worth an order to the kernel side.
@@ -127,11 +132,13 @@ impl Half {
 
     /// Takes content, which lies at this position.
     pub(super) fn pass(&mut self, direction: Direction, position: u64, bytes: &[u8], out: &mut dyn Observer) {
-        match &mut self.messages {
-            None => out.content(direction, position, bytes.len() as u64),
-            Some(messages) => messages.take_and_tell(bytes, |at, length| {
-                out.content(direction, position.saturating_add(at), length);
-            }),
+        out.content(direction, position, bytes.len() as u64);
+        match (&mut self.messages, out.secrecy()) {
+            (None, _) => {}
+            (Some(messages), None) => messages.take(bytes),
+            (Some(messages), Some(secrecy)) => {
+                excerpt::messages(messages, bytes, (direction, position), Of::Body, &*secrecy, out);
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use super::{
     head::{self, Method},
 };
 use crate::{
+    Of,
     counter::Counter,
     event::Call,
     protocol::{
@@ -92,6 +93,7 @@ impl Http1 {
             if let Some(upgraded) = &mut self.upgraded {
                 let read = input.bytes.len().saturating_sub(rest.len()) as u64;
                 let position = input.position.saturating_add(read);
+                out.excerpt(input.direction, position, &[], Of::Upgrade);
                 if !rest.is_empty() {
                     upgraded.bytes(&Bytes { position, bytes: rest, call_start: false, ..*input }, out);
                 }

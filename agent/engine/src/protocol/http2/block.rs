@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::{
     fragments::Fragments,
-    hpack::{self, Decoder, Pseudo},
+    hpack::{self, Decoder, Pseudo, Scrubbed},
 };
 use crate::{limit, protocol::Field};
 
@@ -34,19 +34,20 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Decodes what there is. An error is one of the sender, and of no bound.
+    /// Decodes what there is; `scrubbed`, a copy of its text, loses its secrets. An error is one of the sender, and of no bound.
     pub(super) fn decode(
         &mut self,
         decoder: &mut Decoder,
         block: &Fragments<'_>,
+        scrubbed: Option<&mut Scrubbed>,
     ) -> Result<(), hpack::Error> {
         self.clear();
         self.incomplete = block.cut;
         let mut scratch = core::mem::take(&mut self.scratch);
         let decoded = if block.cut {
-            decoder.decode_cut(block.text, &mut scratch, |field| self.add(&field))
+            decoder.decode_cut_and_scrub(block.text, &mut scratch, scrubbed, |field| self.add(&field))
         } else {
-            decoder.decode(block.text, &mut scratch, |field| self.add(&field))
+            decoder.decode_and_scrub(block.text, &mut scratch, scrubbed, |field| self.add(&field))
         };
         if scratch.capacity() <= KEPT {
             self.scratch = scratch;

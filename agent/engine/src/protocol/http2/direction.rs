@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use super::{
     block::Block,
+    excerpt,
     fragments::Fragments,
     half::{Frames, Item},
-    hpack::Decoder,
+    hpack::{Decoder, Scrubbed},
     resync::Search,
     streams::Streams,
 };
@@ -108,20 +109,26 @@ pub(super) fn apply(
     out: &mut dyn Observer,
 ) -> Verdict {
     let by = if is_request { Side::Client } else { Side::Server };
+    let requests = streams.side.requests();
+    let direction = if is_request { requests } else { requests.opposite() };
     let mut decode = |head: &Fragments<'_>| {
         if head.too_long {
             out.count(Counter::HeadTooLong, 1);
         }
-        let decoded = block.decode(decoder, head);
+        let mut scrubbed = out.secrecy().map(|secrecy| Scrubbed::new(secrecy, head.text));
+        let decoded = block.decode(decoder, head, scrubbed.as_mut());
         if decoded.is_err() {
             out.count(Counter::HeaderBlocksRefused, 1);
+        }
+        if let Some(scrubbed) = scrubbed {
+            excerpt::block(head, scrubbed.text(), direction, out);
         }
         decoded
     };
     match item {
-        Item::Nothing | Item::Preface => {}
-        Item::Data { stream, content, lost, end } => {
-            streams.data(is_request, (stream, content, lost, end), call, out);
+        Item::Nothing | Item::Preface | Item::Opened(_) => {}
+        Item::Data { stream, at, content, lost, end } => {
+            streams.data(is_request, (stream, at, content, lost, end), call, out);
         }
         Item::Headers(head) => {
             // RFC 9113, 8.4: a client cannot push.

@@ -1,6 +1,6 @@
 //! Header blocks, which may come in several frames.
 
-use super::frame::{END_STREAM, Head, Kind, PADDED, PRIORITY};
+use super::frame::{END_STREAM, HEADER, Head, Kind, PADDED, PRIORITY};
 use crate::event::Call;
 
 /// A header block: HEADERS or PUSH_PROMISE with all CONTINUATION frames.
@@ -18,6 +18,12 @@ pub(super) struct Fragments<'a> {
     /// Of the first byte of the first frame.
     pub(super) position: u64,
     pub(super) first: Call,
+    /// How much padding its only frame has, if it may have some.
+    pub(super) padding: Option<u8>,
+    /// Where the text begins;
+    pub(super) at: u64,
+    /// and where it goes on: from which of its bytes, and the position.
+    pub(super) more: &'a [(usize, u64)],
 }
 
 /// A header block that goes on.
@@ -30,6 +36,8 @@ pub(super) struct Open {
     pub(super) too_long: bool,
     pub(super) position: u64,
     pub(super) first: Call,
+    /// Where its text begins.
+    pub(super) at: u64,
 }
 
 impl Open {
@@ -43,12 +51,14 @@ impl Open {
             too_long: false,
             position,
             first,
+            at: position.saturating_add(HEADER as u64).saturating_add(text_start(head) as u64),
         }
     }
 
-    pub(super) fn fragments(self, text: &[u8]) -> Fragments<'_> {
-        let Self { promise, stream, end_stream, cut, too_long, position, first } = self;
-        Fragments { promise, stream, end_stream, text, cut, too_long, position, first }
+    pub(super) fn fragments<'a>(self, text: &'a [u8], more: &'a [(usize, u64)]) -> Fragments<'a> {
+        let Self { promise, stream, end_stream, cut, too_long, position, first, at } = self;
+        let padding = None;
+        Fragments { promise, stream, end_stream, text, cut, too_long, position, first, padding, at, more }
     }
 }
 
@@ -61,6 +71,11 @@ pub(super) fn prefix_length(head: &Head) -> usize {
     } else {
         0
     }
+}
+
+/// Where in a payload the text begins.
+fn text_start(head: &Head) -> usize {
+    prefix_length(head).saturating_add(usize::from(head.has(PADDED)))
 }
 
 /// The text of the header block in a payload, without padding; `None`: more padding than payload.

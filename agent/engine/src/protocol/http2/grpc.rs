@@ -21,6 +21,8 @@ use crate::{
 const TRAILERS_MAX: u32 = 8 * 1024;
 const COMPRESSED: u8 = 0x01;
 const TRAILERS: u8 = 0x80;
+/// What a prefix begins with.
+const FLAGS: [u8; 4] = [0, COMPRESSED, TRAILERS, TRAILERS | COMPRESSED];
 
 /// What the field `content-type` says of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,16 @@ impl Content {
     }
 }
 
+/// What bytes of a body are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Others might stand there as well.
+    Content,
+    Prefix,
+    /// gRPC-Web trailers.
+    Trailers,
+}
+
 /// The messages of one direction of one call.
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
@@ -71,6 +83,8 @@ pub(crate) struct Messages {
     text: Option<Text>,
     /// They are none.
     foreign: bool,
+    /// Where gRPC-Web trailers lie, if that was asked for.
+    pub(crate) places: Vec<(u64, usize)>,
 }
 
 #[derive(Debug, Default)]
@@ -143,12 +157,11 @@ impl Messages {
 
     /// Takes bytes of the body.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
-        self.take_and_tell(bytes, |_, _| {});
+        self.take_and_tell(bytes, |_, _, _| {});
     }
 
-    /// The same; `found` is told where in the bytes others might stand as well, and how many.
-    pub(crate) fn take_and_tell(&mut self, bytes: &[u8], mut found: impl FnMut(u64, u64)) {
-        const FLAGS: [u8; 4] = [0, COMPRESSED, TRAILERS, TRAILERS | COMPRESSED];
+    /// The same; `found` is told what the bytes are, part by part: where each lies in them, and how long it is.
+    pub(crate) fn take_and_tell(&mut self, bytes: &[u8], mut found: impl FnMut(Part, usize, usize)) {
         // The first six bits of these.
         const TEXT: [u8; 2] = *b"Ag";
         if let (0, State::Start, Some(first)) = (self.count, &self.state, bytes.first()) {
@@ -156,30 +169,36 @@ impl Messages {
         }
         let Some(mut text) = self.text.take() else { return self.take_binary(bytes, found) };
         // Not quite, but whoever wants to know so does not want to keep it.
-        found(0, bytes.len() as u64);
-        if !text.decode(bytes, |binary| self.take_binary(binary, |_, _| {})) {
+        found(Part::Content, 0, bytes.len());
+        if !text.decode(bytes, |binary| self.take_binary(binary, |_, _, _| {})) {
             self.lose();
         }
         self.text = Some(text);
     }
 
-    fn take_binary(&mut self, all: &[u8], mut found: impl FnMut(u64, u64)) {
+    fn take_binary(&mut self, all: &[u8], mut found: impl FnMut(Part, usize, usize)) {
         let mut bytes = all;
         while !bytes.is_empty() {
-            let at = all.len().saturating_sub(bytes.len()) as u64;
+            let at = all.len().saturating_sub(bytes.len());
             let used = match &mut self.state {
-                State::Lost | State::Compressed => return found(at, bytes.len() as u64),
+                State::Lost | State::Compressed => return found(Part::Content, at, bytes.len()),
                 State::Start => {
                     self.state = State::Prefix([0; 5], 0);
                     0
                 }
                 State::Prefix(prefix, have) => {
                     let mut used = 0_usize;
+                    let first = *have == 0;
                     for (to, from) in prefix.iter_mut().skip(usize::from(*have)).zip(bytes) {
                         *to = *from;
                         *have = have.saturating_add(1);
                         used = used.saturating_add(1);
                     }
+                    // Of what is none, one byte is enough to know it.
+                    let [flags, ..] = *prefix;
+                    let told = if FLAGS.contains(&flags) { used } else { usize::from(first) };
+                    found(Part::Prefix, at, told);
+                    found(Part::Content, at.saturating_add(told), used.saturating_sub(told));
                     if *have == 5 {
                         let prefix = *prefix;
                         self.begin(prefix);
@@ -190,7 +209,7 @@ impl Messages {
                     let used = bytes.len().min(*left as usize);
                     *left = left.saturating_sub(used as u32);
                     self.settle();
-                    found(at, used as u64);
+                    found(Part::Content, at, used);
                     used
                 }
                 State::Trailers(text, left) => {
@@ -199,8 +218,9 @@ impl Messages {
                     *left = left.saturating_sub(used as u32);
                     // Nothing follows them.
                     if used == 0 {
-                        return;
+                        return found(Part::Content, at, bytes.len());
                     }
+                    found(Part::Trailers, at, used);
                     used
                 }
             };
@@ -225,7 +245,7 @@ impl Messages {
     }
 
     /// The text of whole gRPC-Web trailers: lines of `name: value`.
-    fn trailers(&self) -> Option<&[u8]> {
+    pub(crate) fn trailers(&self) -> Option<&[u8]> {
         if let State::Trailers(text, 0) = &self.state { Some(text) } else { None }
     }
 
@@ -360,9 +380,11 @@ mod tests {
         for piece in 1..body.len() {
             let (mut messages, mut told) = (Messages::default(), Vec::new());
             for (index, bytes) in body.chunks(piece).enumerate() {
-                messages.take_and_tell(bytes, |at, length| {
-                    let at = (index * piece) as u64 + at;
-                    told.extend(at..at + length);
+                messages.take_and_tell(bytes, |part, at, length| {
+                    let at = index * piece + at;
+                    if part == Part::Content {
+                        told.extend(at..at + length);
+                    }
                 });
             }
             assert!(told.iter().copied().eq((5..8).chain(18..218)), "pieces of {piece}: {told:?}");

@@ -27,10 +27,14 @@ pub(super) enum Item<'a> {
     /// the stream's direction ends with it.
     Data {
         stream: u32,
+        /// Where the content lies.
+        at: u64,
         content: &'a [u8],
         lost: u64,
         end: Option<bool>,
     },
+    /// A header block begins that goes on in other frames; how much padding the first one has, if it may have some.
+    Opened(Option<u8>),
     Headers(Fragments<'a>),
     /// The code is not known if the frame was cut.
     Reset {
@@ -60,8 +64,31 @@ pub(super) struct Frames {
     /// Position and call of the first byte of the frame.
     start: Option<(u64, Call)>,
     block: Option<Open>,
-    /// The text of `block`.
-    text: Vec<u8>,
+    text: Text,
+}
+
+/// The text of a header block that comes in several frames.
+#[derive(Debug, Default)]
+struct Text {
+    bytes: Vec<u8>,
+    /// See [`Fragments`].
+    more: Vec<(usize, u64)>,
+}
+
+/// What the next bytes of a direction are.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Next {
+    Preface,
+    /// A frame that begins at this position, and so many bytes of its header, which were read.
+    Frame {
+        start: u64,
+        header: [u8; HEADER],
+        read: usize,
+    },
+    /// The length of the padding of DATA.
+    Padding,
+    Payload,
+    Unknown,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +128,7 @@ impl Frames {
     }
 
     fn new(state: State) -> Self {
-        Self { state, partial: Vec::new(), used: false, start: None, block: None, text: Vec::new() }
+        Self { state, partial: Vec::new(), used: false, start: None, block: None, text: Text::default() }
     }
 
     pub(super) fn is_lost(&self) -> bool {
@@ -138,6 +165,24 @@ impl Frames {
         matches!(self.state, State::Frame) && (self.partial.is_empty() || self.used) && self.block.is_none()
     }
 
+    /// What the bytes at this position are, which come next.
+    pub(super) fn next(&self, position: u64) -> Next {
+        match (self.state, self.start) {
+            (State::Preface(_), _) => Next::Preface,
+            (State::Frame, Some((start, _))) if !self.partial.is_empty() && !self.used => {
+                let mut header = [0; HEADER];
+                for (to, from) in header.iter_mut().zip(&self.partial) {
+                    *to = *from;
+                }
+                Next::Frame { start, header, read: self.partial.len().min(HEADER) }
+            }
+            (State::Frame, _) => Next::Frame { start: position, header: [0; HEADER], read: 0 },
+            (State::Payload(payload), _) if payload.padding == Padding::Unread => Next::Padding,
+            (State::Payload(_), _) => Next::Payload,
+            (State::Lost, _) => Next::Unknown,
+        }
+    }
+
     /// So many bytes lie before the next frame header, if that is known.
     pub(super) fn before_next(&self) -> Option<u32> {
         match self.state {
@@ -164,7 +209,7 @@ impl Frames {
         match self.state {
             State::Lost => (bytes.len(), Item::Nothing),
             State::Preface(seen) => self.preface(seen, bytes),
-            State::Payload(payload) => self.payload(payload, bytes),
+            State::Payload(payload) => self.payload(payload, bytes, position),
             State::Frame => {
                 if self.partial.is_empty() {
                     self.start = Some((position, *call));
@@ -203,7 +248,7 @@ impl Frames {
             State::Payload(payload) if payload.padding != Padding::Unread => {
                 let used = u64::from(payload.left).min(length);
                 let content = used.min(u64::from(payload.content()));
-                (used, self.advance(payload, used as u32, &[], content))
+                (used, self.advance(payload, used as u32, (0, &[]), content))
             }
             State::Payload(_) | State::Preface(_) | State::Frame => {
                 self.lose();
@@ -262,10 +307,10 @@ impl Frames {
         let padding = if padded { Padding::Unread } else { Padding::Known(0) };
         let payload = Payload { head, left: head.length, padding };
         self.state = State::Payload(payload);
-        if head.length == 0 { self.advance(payload, 0, &[], 0) } else { Item::Nothing }
+        if head.length == 0 { self.advance(payload, 0, (0, &[]), 0) } else { Item::Nothing }
     }
 
-    fn payload<'a>(&'a mut self, mut payload: Payload, bytes: &'a [u8]) -> (usize, Item<'a>) {
+    fn payload<'a>(&'a mut self, mut payload: Payload, bytes: &'a [u8], position: u64) -> (usize, Item<'a>) {
         let mut rest = bytes;
         if payload.padding == Padding::Unread
             && let Some((length, after)) = rest.split_first()
@@ -281,12 +326,19 @@ impl Frames {
         }
         let used = rest.len().min(payload.left as usize);
         let content = rest.get(..used.min(payload.content() as usize)).unwrap_or_default();
-        let all = bytes.len().saturating_sub(rest.len()).saturating_add(used);
-        (all, self.advance(payload, used as u32, content, 0))
+        let before = bytes.len().saturating_sub(rest.len());
+        let at = position.saturating_add(before as u64);
+        (before.saturating_add(used), self.advance(payload, used as u32, (at, content), 0))
     }
 
     /// So many bytes of a payload are over.
-    fn advance<'a>(&'a mut self, mut payload: Payload, used: u32, content: &'a [u8], lost: u64) -> Item<'a> {
+    fn advance<'a>(
+        &'a mut self,
+        mut payload: Payload,
+        used: u32,
+        (at, content): (u64, &'a [u8]),
+        lost: u64,
+    ) -> Item<'a> {
         payload.left = payload.left.saturating_sub(used);
         let ended = payload.left == 0;
         self.state = if ended { State::Frame } else { State::Payload(payload) };
@@ -294,7 +346,7 @@ impl Frames {
         match head.kind {
             Kind::Data => {
                 let end = ended.then_some(head.has(END_STREAM));
-                Item::Data { stream: head.stream, content, lost, end }
+                Item::Data { stream: head.stream, at, content, lost, end }
             }
             _ if !ended => Item::Nothing,
             Kind::Headers | Kind::PushPromise | Kind::Continuation if head.has(END_HEADERS) => {
@@ -347,8 +399,8 @@ impl Frames {
         let before = have.is_empty() && self.partial.is_empty();
         match (head.kind, &mut self.block, self.start) {
             (Kind::Continuation, Some(open), _) => {
-                if !open.cut && self.text.len().saturating_add(have.len()) <= limit::HEAD_MAX {
-                    self.text.extend_from_slice(have);
+                if !open.cut && self.text.bytes.len().saturating_add(have.len()) <= limit::HEAD_MAX {
+                    self.text.add(have, self.start);
                 }
                 open.cut = true;
             }
@@ -357,7 +409,7 @@ impl Frames {
                 // Padding cannot be told from text.
                 if !head.has(PADDED) && !before {
                     let skip = fragments::prefix_length(&head);
-                    self.text.extend_from_slice(have.get(skip..).unwrap_or_default());
+                    self.text.bytes.extend_from_slice(have.get(skip..).unwrap_or_default());
                 }
                 *block = Some(Open { cut: true, ..Open::new(&head, position, first) });
             }
@@ -369,11 +421,26 @@ impl Frames {
 
     /// The header block that ends here.
     fn whole_block(&mut self) -> Item<'_> {
-        self.text.shrink_to(KEPT.max(self.text.len()));
+        self.text.bytes.shrink_to(KEPT.max(self.text.bytes.len()));
         match self.block.take() {
-            Some(open) => Item::Headers(open.fragments(&self.text)),
+            Some(open) => Item::Headers(open.fragments(&self.text.bytes, &self.text.more)),
             None => Item::Invalid,
         }
+    }
+}
+
+impl Text {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.more.clear();
+    }
+
+    /// Adds the payload of the frame that began there.
+    fn add(&mut self, payload: &[u8], start: Option<(u64, Call)>) {
+        if let Some((start, _)) = start {
+            self.more.push((self.bytes.len(), start.saturating_add(HEADER as u64)));
+        }
+        self.bytes.extend_from_slice(payload);
     }
 }
 
@@ -393,7 +460,7 @@ fn control<'a>(
     payload: &'a [u8],
     start: Option<(u64, Call)>,
     block: &mut Option<Open>,
-    kept: &'a mut Vec<u8>,
+    kept: &'a mut Text,
 ) -> Item<'a> {
     let number =
         |at: usize| payload.get(at..).and_then(<[u8]>::first_chunk).map(|four| u32::from_be_bytes(*four));
@@ -402,27 +469,28 @@ fn control<'a>(
             let (Some(text), Some((position, first))) = (fragments::text(&head, payload), start) else {
                 return Item::Invalid;
             };
+            let padding = payload.first().copied().filter(|_| head.has(PADDED));
             let open = Open::new(&head, position, first);
             if head.has(END_HEADERS) {
-                return Item::Headers(open.fragments(text));
+                return Item::Headers(Fragments { padding, ..open.fragments(text, &[]) });
             }
             kept.clear();
-            kept.extend_from_slice(text);
+            kept.bytes.extend_from_slice(text);
             *block = Some(open);
-            Item::Nothing
+            Item::Opened(padding)
         }
         Kind::Continuation => {
             let Some(open) = block else { return Item::Invalid };
-            if kept.len().saturating_add(payload.len()) > limit::HEAD_MAX {
+            if kept.bytes.len().saturating_add(payload.len()) > limit::HEAD_MAX {
                 open.cut = true;
                 open.too_long = true;
             } else if !open.cut {
-                kept.extend_from_slice(payload);
+                kept.add(payload, start);
             }
             if !head.has(END_HEADERS) {
                 return Item::Nothing;
             }
-            block.take().map_or(Item::Invalid, |open| Item::Headers(open.fragments(kept)))
+            block.take().map_or(Item::Invalid, |open| Item::Headers(open.fragments(&kept.bytes, &kept.more)))
         }
         Kind::Reset => Item::Reset { stream: head.stream, code: number(0) },
         Kind::GoAway => match (number(0), number(4)) {

@@ -12,13 +12,16 @@
 
 mod huffman;
 mod reader;
+mod scrub;
 mod statics;
 mod table;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
 mod tests;
 
-use reader::Reader;
+use reader::{Reader, Text};
+use scrub::Literal;
+pub(super) use scrub::Scrubbed;
 use table::{Name, Table};
 
 /// Largest list of fields of a block, as RFC 9113, 6.5.2 counts: 32 for each field besides its bytes. So it
@@ -149,7 +152,18 @@ impl Decoder {
         scratch: &mut Vec<u8>,
         sink: impl FnMut(Field<'_>),
     ) -> Result<(), Error> {
-        let decoded = self.fields(block, scratch, sink);
+        self.decode_and_scrub(block, scratch, None, sink)
+    }
+
+    /// The same; `scrubbed`, a copy of the block, loses its secrets.
+    pub(super) fn decode_and_scrub(
+        &mut self,
+        block: &[u8],
+        scratch: &mut Vec<u8>,
+        scrubbed: Option<&mut Scrubbed>,
+        sink: impl FnMut(Field<'_>),
+    ) -> Result<(), Error> {
+        let decoded = self.fields(block, scratch, scrubbed, sink);
         if decoded.is_err() {
             self.doubt();
         }
@@ -164,7 +178,18 @@ impl Decoder {
         scratch: &mut Vec<u8>,
         sink: impl FnMut(Field<'_>),
     ) -> Result<(), Error> {
-        let decoded = self.fields(block, scratch, sink);
+        self.decode_cut_and_scrub(block, scratch, None, sink)
+    }
+
+    /// See [`Decoder::decode_and_scrub`].
+    pub(super) fn decode_cut_and_scrub(
+        &mut self,
+        block: &[u8],
+        scratch: &mut Vec<u8>,
+        scrubbed: Option<&mut Scrubbed>,
+        sink: impl FnMut(Field<'_>),
+    ) -> Result<(), Error> {
+        let decoded = self.fields(block, scratch, scrubbed, sink);
         self.doubt();
         match decoded {
             Err(Error::Truncated) => Ok(()),
@@ -172,14 +197,30 @@ impl Decoder {
         }
     }
 
-    /// One turn for each field representation (RFC 7541, 6).
     fn fields(
         &mut self,
         block: &[u8],
         scratch: &mut Vec<u8>,
-        mut sink: impl FnMut(Field<'_>),
+        mut scrubbed: Option<&mut Scrubbed>,
+        sink: impl FnMut(Field<'_>),
     ) -> Result<(), Error> {
         let mut reader = Reader::new(block);
+        let read = self.read(&mut reader, block.len(), scratch, &mut scrubbed, sink);
+        if let (Err(_), Some(scrubbed)) = (read, scrubbed) {
+            scrubbed.fail(block.len().saturating_sub(reader.left()));
+        }
+        read
+    }
+
+    /// One turn for each field representation (RFC 7541, 6).
+    fn read(
+        &mut self,
+        reader: &mut Reader<'_>,
+        length: usize,
+        scratch: &mut Vec<u8>,
+        scrubbed: &mut Option<&mut Scrubbed>,
+        mut sink: impl FnMut(Field<'_>),
+    ) -> Result<(), Error> {
         let mut room = LIST_MAX;
         while let Some(first) = reader.peek() {
             if first & 0b1110_0000 == 0b0010_0000 {
@@ -207,11 +248,20 @@ impl Decoder {
             scratch.clear();
             let literal = if index == 0 { Some(reader.string(scratch)?) } else { None };
             let value = reader.string(scratch)?;
+            let coded = matches!(value, Text::Decoded(_));
             let value = value.bytes(scratch);
             let name = match &literal {
-                Some(text) => Some(text.bytes(scratch)),
-                None => self.entry(index)?.name,
+                Some(text) => Ok(Some(text.bytes(scratch))),
+                None => self.entry(index).map(|entry| entry.name),
             };
+            if let Some(scrubbed) = scrubbed {
+                let end = length.saturating_sub(reader.left());
+                let octets = end.saturating_sub(reader.octets())..end;
+                // Never to be indexed (RFC 7541, 6.2.3).
+                let sensitive = first & 0b1111_0000 == 0b0001_0000;
+                scrubbed.value(name.unwrap_or_default(), value, Literal { octets, coded, sensitive });
+            }
+            let name = name?;
             emit(Field { name, value: Some(value) })?;
             if indexed {
                 match (&literal, statics::entry(index)) {

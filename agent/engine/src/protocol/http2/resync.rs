@@ -15,7 +15,9 @@
 
 use super::frame::{END_HEADERS, HEADER, Head, Kind, PADDED, PAYLOAD_USUAL, PRIORITY};
 use crate::{
+    Of,
     counter::Counter,
+    event::Direction,
     protocol::{Bytes, Gap, Observer},
 };
 
@@ -27,6 +29,8 @@ const FRAMES_SURE: u32 = 64;
 const ALIGNED_MIN: u32 = 3;
 /// Chains that are followed at once; the true one is among the first, since others end soon.
 const CHAINS_MAX: usize = 32;
+/// Frames of a chain of which a recording is told: more are hardly ever needed to believe one.
+const PASSED_MAX: usize = 2 * FRAMES_SURE as usize;
 
 /// See the module.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub(crate) struct Search {
 
 #[derive(Clone, Debug)]
 struct Chain {
+    /// Its frames, if they are to be told of.
+    passed: Vec<Passed>,
     start: u64,
     /// Where its next header is.
     next: u64,
@@ -53,20 +59,36 @@ struct Chain {
     requests: Option<bool>,
 }
 
+/// What was looked at of a frame: its header, and what a header block begins with.
+#[derive(Clone, Copy, Debug)]
+struct Passed {
+    position: u64,
+    header: [u8; HEADER],
+    first: Option<(u64, u8)>,
+}
+
 /// Frames begin here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) position: u64,
     /// They are a client's.
     pub(crate) requests: bool,
-    /// Frames that were passed to be sure.
-    passed: u32,
+    /// How many frames were passed to be sure.
+    frames: u32,
+    passed: Vec<Passed>,
 }
 
 impl Found {
-    pub(crate) fn count(&self, out: &mut dyn Observer) {
+    /// Counts them, and tells a recording of what made them believed.
+    pub(crate) fn tell(&self, direction: Direction, out: &mut dyn Observer) {
         out.count(Counter::Http2Joined, 1);
-        out.count(Counter::Http2FramesPassed, self.passed.into());
+        out.count(Counter::Http2FramesPassed, self.frames.into());
+        for passed in &self.passed {
+            out.excerpt(direction, passed.position, &passed.header, Of::Http2);
+            if let Some((position, first)) = passed.first {
+                out.excerpt(direction, position, &[first], Of::Http2);
+            }
+        }
     }
 }
 
@@ -81,8 +103,8 @@ impl Search {
         self.chains.retain(|chain| chain.requests.is_none_or(|of| of == requests));
     }
 
-    /// Takes bytes. Some: a frame begins at this position of theirs.
-    pub(crate) fn bytes(&mut self, input: &Bytes<'_>) -> Option<Found> {
+    /// Takes bytes. Some: a frame begins at this position of theirs. `tells`: what that took is wanted.
+    pub(crate) fn bytes(&mut self, input: &Bytes<'_>, tells: bool) -> Option<Found> {
         if self.end != input.position {
             self.carry.clear();
         }
@@ -91,11 +113,10 @@ impl Search {
         let mut position = start;
         let mut found = None;
         while found.is_none() && position.saturating_add(HEADER as u64) <= end {
-            let (head, first) = self.head_at(position, start, input);
-            if let Some(head) = head {
+            if let Some((passed, head)) = self.head_at(position, start, input) {
                 let aligned = input.call_start && position == input.position;
                 let visible = position >= input.position;
-                found = self.look(position, &head, first, aligned).filter(|_| visible);
+                found = self.look(&head, &passed, aligned, tells).filter(|_| visible);
             }
             position = self.next_place(position, start, input);
         }
@@ -112,31 +133,29 @@ impl Search {
     }
 
     /// The header at a position, and the byte that a header block in its payload begins with.
-    fn head_at(&self, position: u64, start: u64, input: &Bytes<'_>) -> (Option<Head>, Option<u8>) {
+    fn head_at(&self, position: u64, start: u64, input: &Bytes<'_>) -> Option<(Passed, Head)> {
         let offset = usize::try_from(position.saturating_sub(start)).unwrap_or(usize::MAX);
         let byte = |at: usize| match self.carry.get(at) {
             Some(byte) => Some(*byte),
             None => input.bytes.get(at.checked_sub(self.carry.len())?).copied(),
         };
-        let mut bytes = [0; HEADER];
-        for (index, to) in bytes.iter_mut().enumerate() {
-            match byte(offset.saturating_add(index)) {
-                Some(from) => *to = from,
-                None => return (None, None),
-            }
+        let mut header = [0; HEADER];
+        for (index, to) in header.iter_mut().enumerate() {
+            *to = byte(offset.saturating_add(index))?;
         }
-        let head = Head::read(&bytes);
-        let first = head.filter(|head| head.kind == Kind::Headers).and_then(|head| {
-            let skip = usize::from(head.has(PADDED)).saturating_add(if head.has(PRIORITY) { 5 } else { 0 });
-            let inside = skip < head.length as usize;
-            byte(offset.saturating_add(HEADER).saturating_add(skip)).filter(|_| inside)
-        });
-        (head, first)
+        let head = Head::read(&header)?;
+        let skip = usize::from(head.has(PADDED)).saturating_add(if head.has(PRIORITY) { 5 } else { 0 });
+        let skipped = HEADER.saturating_add(skip);
+        let first = byte(offset.saturating_add(skipped))
+            .filter(|_| head.kind == Kind::Headers && skip < head.length as usize)
+            .map(|first| (position.saturating_add(skipped as u64), first));
+        Some((Passed { position, header, first }, head))
     }
 
     /// A header at this position: do chains go on with it, or does one begin?
-    fn look(&mut self, position: u64, head: &Head, first: Option<u8>, aligned: bool) -> Option<Found> {
-        let whose = first.and_then(block_of_requests);
+    fn look(&mut self, head: &Head, passed: &Passed, aligned: bool, tells: bool) -> Option<Found> {
+        let position = passed.position;
+        let whose = passed.first.and_then(|(_, first)| block_of_requests(first));
         let wanted = self.requests;
         let fits = head.is_plausible(wanted) && (wanted.is_none() || whose.is_none() || whose == wanted);
         let next = position.saturating_add(HEADER as u64).saturating_add(u64::from(head.length));
@@ -160,6 +179,9 @@ impl Search {
             chain.aligned = chain.aligned.saturating_add(u32::from(aligned));
             chain.requests = chain.requests.or(whose);
             chain.continues = open_block(head);
+            if tells && chain.passed.len() < PASSED_MAX {
+                chain.passed.push(*passed);
+            }
             true
         });
         if known {
@@ -174,6 +196,7 @@ impl Search {
             }
             if self.chains.len() < CHAINS_MAX {
                 self.chains.push(Chain {
+                    passed: if tells { vec![*passed] } else { Vec::new() },
                     start: position,
                     next,
                     frames: 1,
@@ -201,7 +224,10 @@ impl Search {
         let rival =
             |other: &Chain| other.next != chain.next && other.frames.saturating_mul(2) >= chain.frames;
         let requests = self.requests.or(chain.requests)?;
-        (sure && !self.chains.iter().any(rival)).then_some(Found { position, requests, passed: chain.frames })
+        (sure && !self.chains.iter().any(rival)).then(|| {
+            let (frames, passed) = (chain.frames, chain.passed.clone());
+            Found { position, requests, frames, passed }
+        })
     }
 
     /// The next position where a chain goes on or may begin: lengths of frames begin with a zero.

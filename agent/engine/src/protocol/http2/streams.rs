@@ -17,11 +17,13 @@ use smallvec::SmallVec;
 use self::stream::Stream;
 use super::{
     block::{Block, Fields},
+    excerpt,
     fragments::Fragments,
     frame,
     grpc::{Content, Messages},
 };
 use crate::{
+    Of,
     counter::Counter,
     event::{Call, Time},
     limit,
@@ -276,7 +278,7 @@ impl Streams {
     pub(super) fn data(
         &mut self,
         requests: bool,
-        (id, content, lost, end): (u32, &[u8], u64, Option<bool>),
+        (id, at, content, lost, end): (u32, u64, &[u8], u64, Option<bool>),
         call: &Call,
         out: &mut dyn Observer,
     ) {
@@ -289,7 +291,14 @@ impl Streams {
         let Some(stream) = self.open.get_mut(index) else { return };
         let part = if requests { &mut stream.request } else { &mut stream.response };
         part.body = part.body.saturating_add(content.len() as u64).saturating_add(lost);
-        part.messages.take(content);
+        match out.secrecy() {
+            None => part.messages.take(content),
+            Some(secrecy) => {
+                let direction = self.side.requests();
+                let direction = if requests { direction } else { direction.opposite() };
+                excerpt::messages(&mut part.messages, content, (direction, at), Of::Http2, &*secrecy, out);
+            }
+        }
         part.messages.gap(lost);
         let long = part.body >= LOUD_MIN;
         // Now: of a stream whose end is lost nothing is told. Responses prove nothing: a proxy may have answered a call.

@@ -37,6 +37,9 @@ static LONG: [Row; LONGEST + 1] = rows();
 /// Every symbol in the order of the codes.
 static ORDER: [u16; SYMBOLS] = order();
 
+/// The code of each byte, in its lowest bits, and its length.
+static CODES: [(u32, u8); 256] = codes();
+
 /// The codes of one length.
 #[derive(Clone, Copy)]
 struct Row {
@@ -88,6 +91,30 @@ fn symbols(coded: &[u8], slots: &mut IterMut<'_, u8>) -> Result<(), Error> {
         bits <<= length;
     }
     Ok(())
+}
+
+/// The code of a text, filled up with ones (5.2).
+pub(super) fn encode(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    // The last bits of these have not been put out.
+    let (mut bits, mut count) = (0_u64, 0_u32);
+    for &(code, length) in text.iter().filter_map(|symbol| CODES.get(usize::from(*symbol))) {
+        bits = bits << length | u64::from(code);
+        count = count.saturating_add(u32::from(length));
+        while let Some(left) = count.checked_sub(8) {
+            out.push((bits >> left) as u8);
+            count = left;
+        }
+    }
+    if let Some(missing) = 8_u32.checked_sub(count).filter(|missing| *missing < 8) {
+        out.push((bits << missing) as u8 | !(0xff << missing));
+    }
+    out
+}
+
+/// The length of a byte's code.
+pub(super) fn length(symbol: u8) -> u32 {
+    CODES.get(usize::from(symbol)).map_or(0, |(_, length)| u32::from(*length))
 }
 
 /// Writes the symbol at the left end; returns the length of its code.
@@ -172,6 +199,28 @@ const fn rows() -> [Row; LONGEST + 1] {
     // The code is complete: every sequence of bits says something.
     assert!(code == 1 << 32);
     rows
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "evaluated at compile time only"
+)]
+const fn codes() -> [(u32, u8); 256] {
+    let order = order();
+    let mut codes = [(0, 0); 256];
+    let mut code = 0_u64;
+    let mut index = 0;
+    while index < SYMBOLS {
+        let symbol = order[index] as usize;
+        let length = LENGTHS[symbol];
+        if symbol < 256 {
+            codes[symbol] = ((code >> (32 - length)) as u32, length);
+        }
+        code += 1 << (32 - length);
+        index += 1;
+    }
+    codes
 }
 
 #[expect(

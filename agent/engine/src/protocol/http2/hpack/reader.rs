@@ -8,6 +8,8 @@ use super::{Error, huffman};
 #[derive(Debug)]
 pub(super) struct Reader<'b> {
     rest: &'b [u8],
+    /// Octets of the string that was read last.
+    octets: usize,
 }
 
 /// A string literal: as it stands in the block, or decoded into the scratch buffer.
@@ -31,7 +33,17 @@ impl<'b> Text<'b> {
 
 impl<'b> Reader<'b> {
     pub(super) fn new(block: &'b [u8]) -> Self {
-        Self { rest: block }
+        Self { rest: block, octets: 0 }
+    }
+
+    /// How much is left. A string that cannot be read is, but for its length.
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Octets of the string that was read last.
+    pub(super) fn octets(&self) -> usize {
+        self.octets
     }
 
     /// The next byte, which says what follows.
@@ -69,12 +81,14 @@ impl<'b> Reader<'b> {
         let coded = self.peek().ok_or(Error::Truncated)? & 0x80 != 0;
         let length = self.integer(7)? as usize;
         let (bytes, rest) = self.rest.split_at_checked(length).ok_or(Error::Truncated)?;
-        self.rest = rest;
+        self.octets = length;
         if !coded {
+            self.rest = rest;
             return Ok(Text::Plain(bytes));
         }
         let start = scratch.len();
         huffman::decode(bytes, scratch)?;
+        self.rest = rest;
         Ok(Text::Decoded(start..scratch.len()))
     }
 }

@@ -5,6 +5,7 @@ mod hostile;
 mod huffman;
 mod model;
 mod rfc;
+mod scrub;
 mod simulation;
 mod unknown;
 

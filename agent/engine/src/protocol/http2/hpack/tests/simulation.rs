@@ -6,7 +6,7 @@ use super::{
 };
 
 /// An encoder that takes its decisions by chance.
-struct Encoder {
+pub(super) struct Encoder {
     model: Model,
     /// What the receiver allows, and the largest that it ever does.
     limit: usize,
@@ -14,7 +14,16 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn block(&mut self, random: &mut Random, fields: &[(Vec<u8>, Vec<u8>)], now: usize) -> Vec<u8> {
+    pub(super) fn new(largest: usize) -> Self {
+        Self { model: Model::new(), limit: 4096.min(largest), largest }
+    }
+
+    pub(super) fn block(
+        &mut self,
+        random: &mut Random,
+        fields: &[(Vec<u8>, Vec<u8>)],
+        now: usize,
+    ) -> Vec<u8> {
         let mut block = Vec::new();
         if self.model.capacity > self.limit || random.one_in(50) {
             let size = if random.one_in(3) { 0 } else { random.below(self.limit + 1) };
@@ -49,7 +58,7 @@ impl Encoder {
 }
 
 /// Fields that repeat often enough to be found in a table, now and then a large one.
-fn field(random: &mut Random) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn field(random: &mut Random) -> (Vec<u8>, Vec<u8>) {
     let name = match random.below(12) {
         0 => b":path".to_vec(),
         1 => b"cookie".to_vec(),
