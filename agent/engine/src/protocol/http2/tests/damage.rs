@@ -143,7 +143,7 @@ fn frames_that_break_the_rules_end_the_decoding() {
     for wrong in [
         frame(0, 0, 0, "data on no stream"),
         frame(1, 4, 0, []),
-        frame(2, 0, 1, [0; 4]),
+        frame(2, 0, 0, [0; 5]),
         frame(3, 0, 1, [0; 5]),
         frame(3, 0, 0, [0; 4]),
         frame(4, 0, 0, [0; 5]),
@@ -171,6 +171,28 @@ fn frames_that_break_the_rules_end_the_decoding() {
                 assert!(out.ignored);
             }
         }
+    }
+}
+
+#[test]
+fn a_priority_of_a_wrong_length_is_an_error_of_its_stream_only() {
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    for wrong in [0, 4, 6, 300] {
+        let steps = [
+            request([client.get(1, "/a"), frame(2, 0, 1, vec![0; wrong])].concat()),
+            response([server.status(1, "200", true), frame(2, 0, 1, vec![0; wrong])].concat()),
+            request(client.get(3, "/b")),
+            response(server.status(3, "200", true)),
+        ];
+        for side in SIDES {
+            let events = events(side, &[opening(), steps.to_vec()].concat());
+            for events in [events.clone(), shred(&events)] {
+                let out = run(side, &events);
+                assert_eq!(out.summaries(), ["GET /a +0 -> 200 +0", "GET /b +0 -> 200 +0"], "{wrong}");
+                assert!(!out.ignored);
+            }
+        }
+        (client, server) = (Encoder::default(), Encoder::default());
     }
 }
 
