@@ -175,7 +175,7 @@ impl Http2 {
         let (used, item) = half.frames.read(bytes, position, call);
         let verdict = apply(
             item,
-            (&mut half.decoder, &mut half.sizes, &mut half.sizes_lost),
+            (&mut half.decoder, &mut half.sizes, &mut half.sizes_lost, &mut half.early),
             other,
             streams,
             block,
@@ -215,8 +215,11 @@ impl Http2 {
         half.decoder.doubt();
         half.certain = false;
         half.announced = false;
-        half.sizes.clear();
-        half.sizes_lost = true;
+        // SETTINGS may be lost, and acknowledgements of the other side's.
+        for half in [&mut *half, &mut *other] {
+            half.sizes.clear();
+            half.sizes_lost = true;
+        }
         other.decoder.forget_limit();
         half.search_for(is_request);
         if is_request {
@@ -258,7 +261,7 @@ impl Http2 {
             }
             left = left.saturating_sub(used);
             out.count(Counter::BodyGapBytes, used);
-            let state = (&mut half.decoder, &mut half.sizes, &mut half.sizes_lost);
+            let state = (&mut half.decoder, &mut half.sizes, &mut half.sizes_lost, &mut half.early);
             if let Verdict::Invalid = apply(item, state, other, streams, block, is_request, &call, out) {
                 return self.invalid(is_request, &call, out);
             }

@@ -222,6 +222,77 @@ fn settings_of_both_sides_allow_the_other_a_larger_table() {
 }
 
 #[test]
+fn an_acknowledgement_recorded_before_its_settings_leaves_the_next_ones_in_step() {
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    // Size updates to 8192 and to 100.
+    let [grown, shrunk] = [&[0x3f, 0xe1, 0x3f][..], &[0x3f, 0x45]].map(|update| {
+        let block = Encoder::default().block(&Encoder::request("GET", "/a"));
+        [update, &block].concat()
+    });
+    let opening = || {
+        vec![
+            request([PREFACE, &settings(&[]), &acknowledged()].concat()),
+            response([settings(&[(1, 100)]), settings(&[(1, 8192)])].concat()),
+        ]
+    };
+    let right = [
+        opening(),
+        vec![
+            request([acknowledged(), frame(1, 5, 1, &grown)].concat()),
+            response([acknowledged(), server.status(1, "200", true)].concat()),
+            // Both are known again.
+            response(settings(&[(1, 100)])),
+            request([acknowledged(), frame(1, 5, 3, &shrunk)].concat()),
+            response(server.status(3, "200", true)),
+        ],
+    ]
+    .concat();
+    let wrong = [
+        opening(),
+        vec![request(acknowledged()), response(settings(&[(1, 100)]))],
+        vec![request([acknowledged(), client.get(1, "/a"), frame(1, 5, 3, &grown)].concat())],
+    ]
+    .concat();
+    for side in SIDES {
+        let out = run(side, &events(side, &right));
+        assert_eq!(out.summaries(), ["GET /a +0 -> 200 +0"; 2]);
+        let out = run(side, &events(side, &wrong));
+        assert_eq!(out.counters.value(Counter::HeaderBlocksRefused), 1);
+    }
+}
+
+#[test]
+fn acknowledgements_that_were_lost_leave_the_limit_unknown() {
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    let steps = [
+        request([PREFACE, &settings(&[]), &client.get(1, "/a")].concat()),
+        response([settings(&[(1, 100)]), acknowledged(), server.status(1, "200", true)].concat()),
+        // Lost.
+        request([acknowledged(), window_update(0)].concat()),
+        response([settings(&[(1, 8192)]), window_update(0)].concat()),
+        request([window_update(0), window_update(0)].concat()),
+        request(window_update(0)),
+        request(window_update(0)),
+        request(window_update(0)),
+        request(acknowledged()),
+        request(frame(
+            1,
+            5,
+            3,
+            [&[0x3f, 0xe1, 0x3f], &client.block(&Encoder::request("GET", "/b"))[..]].concat(),
+        )),
+        response(server.status(3, "200", true)),
+    ];
+    for side in SIDES {
+        let mut events = events(side, &steps);
+        events.remove(2);
+        let out = run(side, &events);
+        assert_eq!(out.counters.value(Counter::HeaderBlocksRefused), 0);
+        assert_eq!(out.told.len(), 2, "{:?}", out.summaries());
+    }
+}
+
+#[test]
 fn a_flood_of_settings_is_bounded() {
     let (mut client, mut server) = (Encoder::default(), Encoder::default());
     let mut steps = opening();
