@@ -110,10 +110,10 @@ pub(super) fn apply(
 ) -> Verdict {
     let by = if is_request { Side::Client } else { Side::Server };
     let mut decode = |head: &Fragments<'_>| {
-        if head.too_long {
+        let decoded = block.decode(decoder, head);
+        if head.too_long || block.too_long {
             out.count(Counter::HeadTooLong, 1);
         }
-        let decoded = block.decode(decoder, head);
         if decoded.is_err() {
             out.count(Counter::HeaderBlocksRefused, 1);
         }

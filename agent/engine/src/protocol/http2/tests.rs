@@ -447,3 +447,35 @@ fn streams_and_header_blocks_are_bounded() {
     assert_eq!(out.told[&1].request, "GET /flood");
     assert!(out.told[&1].incomplete && out.told[&3].incomplete);
 }
+
+#[test]
+fn a_bomb_ends_the_decoding_and_a_long_list_does_not() {
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    let mut steps = opening();
+    steps.push(request(client.get(1, "/a")));
+    steps.push(response(server.status(1, "200", true)));
+    let large =
+        client.headers(3, &[&Encoder::request("GET", "/b")[..], &[("x", &"y".repeat(4000))]].concat(), true);
+    let bomb = [large, frame(1, 5, 5, [0xbe; 1000]), client.get(7, "/d")].concat();
+    let bombed = [&steps[..], &[request(bomb)]].concat();
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    let numbers: Vec<_> = (0..10_000).map(|number| number.to_string()).collect();
+    let long: Vec<_> = numbers.iter().map(|number| ("x-number", &number[..])).collect();
+    let fields = [&Encoder::request("GET", "/long")[..], &long].concat();
+    let steps = [
+        request(client.pieces(1, &fields, true, 10)),
+        response(server.status(1, "200", true)),
+        request(client.get(3, "/b")),
+        response(server.status(3, "200", true)),
+    ];
+    for side in SIDES {
+        let out = run(side, &events(side, &bombed));
+        assert_eq!(out.summaries(), ["GET /a +0 -> 200 +0", "GET /b +0 Malformed"]);
+        assert_eq!(out.counters.value(Counter::HeaderBlocksRefused), 1);
+        assert!(out.ignored);
+        let out = run(side, &events(side, &[opening(), steps.to_vec()].concat()));
+        assert_eq!(out.summaries(), ["GET /long incomplete +0 -> 200 +0", "GET /b +0 -> 200 +0"]);
+        assert_eq!(out.counters.value(Counter::HeadTooLong), 1);
+        assert!(!out.ignored);
+    }
+}
