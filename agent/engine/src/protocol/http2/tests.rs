@@ -18,6 +18,7 @@ use crate::{
     limit,
     protocol::{
         Ending, Side,
+        http2::grpc::trailers,
         testing::{
             MILLISECOND, Owned, Random, Recorder, Step, call_at, closed, cut, events, play, request,
             response, role, shred,
@@ -323,6 +324,30 @@ fn messages_are_counted_in_each_direction_of_a_call() {
     let whole = run(Side::Server, &events(Side::Server, &[opening(), steps.to_vec()].concat()));
     assert_eq!(whole.told[&1].messages, Some((Some(3), Some(1))));
     assert_eq!(whole.told[&3].messages, None);
+}
+
+#[test]
+fn trailers_in_the_content_are_read_compressed_or_not() {
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    let plain = b"\x80\0\0\0\x0egrpc-status: 5".to_vec();
+    for trailers in [plain, trailers::tests::message(b"grpc-status: 5\r\n")] {
+        let web = ("content-type", "application/grpc-web+proto");
+        let asked = [&Encoder::request("POST", "/a.B/C")[..], &[web]].concat();
+        let answer = [message(3), trailers].concat();
+        let steps = [
+            request([client.headers(1, &asked, false), data(1, message(7), true)].concat()),
+            response([server.headers(1, &[(":status", "200"), web], false), data(1, answer, true)].concat()),
+        ];
+        for side in SIDES {
+            let events = events(side, &[opening(), steps.to_vec()].concat());
+            for events in [events.clone(), shred(&events)] {
+                let out = run(side, &events);
+                assert_eq!(out.told[&1].messages, Some((Some(1), Some(1))));
+                assert_eq!(out.told[&1].trailers, [("grpc-status".to_owned(), "5".to_owned())]);
+            }
+        }
+        (client, server) = (Encoder::default(), Encoder::default());
+    }
 }
 
 #[test]
