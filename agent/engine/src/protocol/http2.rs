@@ -190,7 +190,7 @@ impl Http2 {
         }
         let verdict = apply(
             item,
-            (&mut half.decoder, &mut half.sizes, &mut half.sizes_lost),
+            (&mut half.decoder, &mut half.sizes, &mut half.sizes_lost, &mut half.early),
             other,
             streams,
             block,
@@ -231,8 +231,11 @@ impl Http2 {
         half.decoder.doubt();
         half.certain = false;
         half.announced = false;
-        half.sizes.clear();
-        half.sizes_lost = true;
+        // SETTINGS may be lost, and acknowledgements of the other side's.
+        for half in [&mut *half, &mut *other] {
+            half.sizes.clear();
+            half.sizes_lost = true;
+        }
         // What is known of the streams is to be known anew.
         if core::mem::take(&mut half.quiet) != 0 {
             out.quiet(direction, 0);
@@ -283,7 +286,7 @@ impl Http2 {
             }
             left = left.saturating_sub(used);
             out.count(Counter::BodyGapBytes, used);
-            let state = (&mut half.decoder, &mut half.sizes, &mut half.sizes_lost);
+            let state = (&mut half.decoder, &mut half.sizes, &mut half.sizes_lost, &mut half.early);
             if let Verdict::Invalid = apply(item, state, other, streams, block, is_request, &call, out) {
                 return self.invalid(is_request, &call, out);
             }

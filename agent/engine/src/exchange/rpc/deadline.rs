@@ -5,20 +5,28 @@
 //!
 //! | the stream was reset | the call ended with |
 //! |---|---|
-//! | at that time or later | DEADLINE_EXCEEDED: every implementation looks at its clock first |
+//! | at that time or later, or up to [`EARLY`] before it | DEADLINE_EXCEEDED: every implementation looks at its clock first |
 //! | not long before | either, so that nobody knows |
 //! | earlier | CANCELLED |
 //!
-//! Before that time it is over for a client whose timeout was rounded up (gRPC's C core: by up to a hundredth), or whose
-//! request was written late (measured: by 17 ms where 20 calls start at once in Node.js on a busy machine), and for a
-//! server that was late to read it. Who cancels does so long before, as a rule.
+//! Before that time it is over for
+//! * a client whose clock and timers count milliseconds (grpc-js, gRPC's C core): it rounds its timeout up to one, and
+//!   its timer may come by one too soon. Its call is over then by its own clock, and nobody cancels one in its last instant;
+//! * a client that rounds its timeout up: gRPC's C core keeps three digits, so by up to a hundredth. Who writes micro- or
+//!   nanoseconds does not (grpc-go, grpc-java, tonic);
+//! * a client that wrote its request late (measured: by 17 ms where 20 calls start at once in Node.js on a busy machine), and
+//!   a server that was late to read it.
+//!
+//! Who cancels does so long before, as a rule.
 
 use super::Code;
 use crate::event::Time;
 
 const MILLISECOND: Time = 1_000_000;
 const SECOND: Time = 1_000 * MILLISECOND;
-/// "Not long before" is this, and a tenth of the timeout.
+/// The most by which a client whose clock counts milliseconds ends a call too soon.
+const EARLY: Time = 2 * MILLISECOND;
+/// "Not long before" is this, and what the timeout may have been rounded by.
 const SLACK: Time = 100 * MILLISECOND;
 
 /// How long a client wants to wait.
@@ -26,7 +34,11 @@ const SLACK: Time = 100 * MILLISECOND;
 pub(super) enum Deadline {
     /// For ever, as far as it says.
     None,
-    After(Time),
+    After {
+        timeout: Time,
+        /// It was rounded up by so much, at most.
+        rounded: Time,
+    },
     /// It may have said so in a field that is unknown.
     Unknown,
 }
@@ -34,7 +46,10 @@ pub(super) enum Deadline {
 impl Deadline {
     /// Of a value of `grpc-timeout`: up to 8 digits and a unit (gRPC over HTTP/2, Timeout).
     pub(super) fn parse(text: &[u8]) -> Self {
-        timeout(text).map_or(Self::None, Self::After)
+        let Some((timeout, unit)) = timeout(text) else { return Self::None };
+        let fine = unit < MILLISECOND;
+        let rounded = if fine { 0 } else { timeout.checked_div(100).unwrap_or_default() };
+        Self::After { timeout, rounded }
     }
 
     /// The code of a call that was reset with CANCEL after this time.
@@ -42,16 +57,19 @@ impl Deadline {
         match self {
             Self::None => Some(Code::Cancelled),
             Self::Unknown => None,
-            Self::After(timeout) if elapsed >= timeout => Some(Code::DeadlineExceeded),
-            Self::After(timeout) => {
-                let slack = SLACK.saturating_add(timeout.checked_div(10).unwrap_or_default());
+            Self::After { timeout, .. } if elapsed.saturating_add(EARLY) >= timeout => {
+                Some(Code::DeadlineExceeded)
+            }
+            Self::After { timeout, rounded } => {
+                let slack = SLACK.saturating_add(rounded);
                 (elapsed.saturating_add(slack) < timeout).then_some(Code::Cancelled)
             }
         }
     }
 }
 
-fn timeout(text: &[u8]) -> Option<Time> {
+/// The time that a value stands for, and its unit.
+fn timeout(text: &[u8]) -> Option<(Time, Time)> {
     let (unit, digits) = text.split_last()?;
     let unit = match unit {
         b'H' => 3_600 * SECOND,
@@ -65,7 +83,8 @@ fn timeout(text: &[u8]) -> Option<Time> {
     if digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    core::str::from_utf8(digits).ok()?.parse::<Time>().ok()?.checked_mul(unit)
+    let number = core::str::from_utf8(digits).ok()?.parse::<Time>().ok()?;
+    Some((number.checked_mul(unit)?, unit))
 }
 
 #[cfg(test)]
@@ -74,9 +93,15 @@ mod tests {
 
     #[test]
     fn timeouts_have_a_unit() {
-        assert_eq!(Deadline::parse(b"100m"), Deadline::After(100 * MILLISECOND));
-        assert_eq!(Deadline::parse(b"2S"), Deadline::After(2 * SECOND));
-        assert_eq!(Deadline::parse(b"99999999M"), Deadline::After(99_999_999 * 60 * SECOND));
+        for (text, timeout, rounded) in [
+            ("100m", 100 * MILLISECOND, MILLISECOND),
+            ("2S", 2 * SECOND, 20 * MILLISECOND),
+            ("1999950u", 1_999_950_000, 0),
+            ("99950000n", 99_950_000, 0),
+            ("99999999M", 99_999_999 * 60 * SECOND, 999_999_990_000_000 * 60),
+        ] {
+            assert_eq!(Deadline::parse(text.as_bytes()), Deadline::After { timeout, rounded }, "{text}");
+        }
         // For ever, as far as a clock of 64 bits goes.
         assert_eq!(Deadline::parse(b"99999999H"), Deadline::None);
         for wrong in ["", "m", "1", "123456789m", "-1m", "1x"] {
@@ -86,18 +111,27 @@ mod tests {
 
     #[test]
     fn a_reset_shortly_before_the_deadline_is_of_either_kind() {
+        const CANCELLED: Option<Code> = Some(Code::Cancelled);
+        const EXCEEDED: Option<Code> = Some(Code::DeadlineExceeded);
         for (timeout, elapsed, code) in [
-            (1_000, 0, Some(Code::Cancelled)),
-            (1_000, 799, Some(Code::Cancelled)),
-            (1_000, 800, None),
-            (1_000, 999, None),
-            (1_000, 1_000, Some(Code::DeadlineExceeded)),
-            (1_000, 5_000, Some(Code::DeadlineExceeded)),
-            (100, 0, None),
-            (0, 0, Some(Code::DeadlineExceeded)),
+            ("1S", 0, CANCELLED),
+            ("1S", 889, CANCELLED),
+            ("1S", 890, None),
+            ("1S", 997, None),
+            ("1S", 998, EXCEEDED),
+            ("1000m", 999, EXCEEDED),
+            ("1000m", 1_000, EXCEEDED),
+            ("1000m", 5_000, EXCEEDED),
+            ("1000000u", 899, CANCELLED),
+            ("1000000u", 900, None),
+            ("1000000u", 999, EXCEEDED),
+            ("60S", 59_299, CANCELLED),
+            ("60S", 59_300, None),
+            ("100m", 0, None),
+            ("0m", 0, EXCEEDED),
         ] {
-            let found = Deadline::After(timeout * MILLISECOND).code(elapsed * MILLISECOND);
-            assert_eq!(found, code, "{elapsed} of {timeout} ms");
+            let found = Deadline::parse(timeout.as_bytes()).code(elapsed * MILLISECOND);
+            assert_eq!(found, code, "{elapsed} ms of {timeout}");
         }
         assert_eq!(Deadline::None.code(SECOND), Some(Code::Cancelled));
         assert_eq!(Deadline::Unknown.code(SECOND), None);

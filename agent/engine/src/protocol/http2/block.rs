@@ -31,6 +31,8 @@ pub(super) struct Block {
     pub(super) has_pseudo: bool,
     /// Some fields are unknown, or not kept.
     pub(super) incomplete: bool,
+    /// Its list of fields is longer than the bound.
+    pub(super) too_long: bool,
 }
 
 impl Block {
@@ -55,6 +57,7 @@ impl Block {
         match decoded {
             Err(hpack::Error::ListTooLong) => {
                 self.incomplete = true;
+                self.too_long = true;
                 Ok(())
             }
             other => other,
@@ -100,6 +103,7 @@ impl Block {
         self.status = None;
         self.has_pseudo = false;
         self.incomplete = false;
+        self.too_long = false;
     }
 
     fn add(&mut self, field: &hpack::Field<'_>) {

@@ -33,6 +33,9 @@ pub(super) struct Half {
     pub(super) sizes: VecDeque<Option<u32>>,
     /// Some of them were lost.
     pub(super) sizes_lost: bool,
+    /// Acknowledgements that were recorded before the SETTINGS that they are of: these come in the other direction, and
+    /// nothing orders the two.
+    pub(super) early: u32,
     /// Its framing was never lost.
     pub(super) certain: bool,
     pub(super) last: Option<Call>,
@@ -64,6 +67,7 @@ impl Half {
             search,
             sizes: VecDeque::new(),
             sizes_lost: !certain,
+            early: 0,
             certain,
             last: None,
             told: 0,
@@ -100,7 +104,7 @@ pub(super) enum Verdict {
 #[expect(clippy::too_many_arguments, reason = "the parts of a connection, borrowed one by one")]
 pub(super) fn apply(
     item: Item<'_>,
-    (decoder, sizes, sizes_lost): (&mut Decoder, &mut VecDeque<Option<u32>>, &mut bool),
+    (decoder, sizes, sizes_lost, early): (&mut Decoder, &mut VecDeque<Option<u32>>, &mut bool, &mut u32),
     other: &mut Half,
     streams: &mut Streams,
     block: &mut Block,
@@ -112,11 +116,11 @@ pub(super) fn apply(
     let requests = streams.side.requests();
     let direction = if is_request { requests } else { requests.opposite() };
     let mut decode = |head: &Fragments<'_>| {
-        if head.too_long {
-            out.count(Counter::HeadTooLong, 1);
-        }
         let mut scrubbed = out.secrecy().map(|secrecy| Scrubbed::new(secrecy, head.text));
         let decoded = block.decode(decoder, head, scrubbed.as_mut());
+        if head.too_long || block.too_long {
+            out.count(Counter::HeadTooLong, 1);
+        }
         if decoded.is_err() {
             out.count(Counter::HeaderBlocksRefused, 1);
         }
@@ -146,6 +150,8 @@ pub(super) fn apply(
         Item::Reset { stream, code } => streams.reset(by, stream, code, call, out),
         Item::GoAway { last, code } if !is_request => streams.go_away(last, code, call.exit, out),
         Item::GoAway { .. } => {}
+        // The limit was forgotten when it was acknowledged, and is known again from the next acknowledgement on.
+        Item::Settings(_) if *early > 0 => *early = early.saturating_sub(1),
         Item::Settings(Some(payload)) if sizes.len() < SETTINGS_MAX => {
             let (settings, _) = payload.as_chunks::<6>();
             let size = settings.iter().rev().find_map(|[a, b, value @ ..]| {
@@ -163,7 +169,10 @@ pub(super) fn apply(
             _ if other.sizes_lost => decoder.forget_limit(),
             Some(Some(size)) => decoder.set_limit(size),
             Some(None) => {}
-            None => decoder.forget_limit(),
+            None => {
+                other.early = other.early.saturating_add(1);
+                decoder.forget_limit();
+            }
         },
         Item::Invalid | Item::Lost => return Verdict::Invalid,
     }

@@ -100,7 +100,8 @@ impl Head {
             Kind::Headers => {
                 stream && length >= padding.saturating_add(if self.has(PRIORITY) { 5 } else { 0 })
             }
-            Kind::Priority => stream && length == 5,
+            // One of another length is an error of its stream, not of the connection (6.3).
+            Kind::Priority => stream,
             Kind::Reset => stream && length == 4,
             Kind::Settings => !stream && length.is_multiple_of(6) && (length == 0 || !self.has(ACK)),
             Kind::PushPromise => stream && length >= padding.saturating_add(4),
@@ -125,7 +126,8 @@ impl Head {
             Kind::PushPromise => odd && requests != Some(true),
             Kind::Settings => self.length <= SETTINGS_MAX,
             Kind::GoAway | Kind::Registered => self.length <= SMALL,
-            Kind::Priority | Kind::Reset | Kind::Ping | Kind::WindowUpdate => true,
+            Kind::Priority => self.length == 5,
+            Kind::Reset | Kind::Ping | Kind::WindowUpdate => true,
         };
         let flags = self.flags & !self.kind.flags() == 0;
         usual && flags && !self.reserved && self.length <= PAYLOAD_USUAL && self.is_valid()

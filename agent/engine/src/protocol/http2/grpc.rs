@@ -8,17 +8,16 @@
 //! base64 (gRPC Web, Protocol differences vs gRPC over HTTP2).
 
 mod text;
+pub(crate) mod trailers;
 
 use smallvec::SmallVec;
 
-use self::text::Text;
+use self::{text::Text, trailers::Block};
 use crate::{
     limit,
     protocol::{Field, Number, Observer, Trailers},
 };
 
-/// Longest block of gRPC-Web trailers that is kept: a status and a text.
-const TRAILERS_MAX: u32 = 8 * 1024;
 const COMPRESSED: u8 = 0x01;
 const TRAILERS: u8 = 0x80;
 /// What a prefix begins with.
@@ -95,10 +94,10 @@ enum State {
     Prefix([u8; 5], u8),
     /// So many bytes are to come.
     Message(u32),
-    /// gRPC-Web trailers, and how many of their bytes are to come.
-    Trailers(Vec<u8>, u32),
-    /// Compressed ones, which are not read.
-    Compressed,
+    /// gRPC-Web trailers.
+    Trailers(Block),
+    /// Ones that are too long to be read.
+    Unread,
     Lost,
 }
 
@@ -136,11 +135,9 @@ impl Messages {
     pub(crate) fn count(&self) -> Option<u64> {
         match self.state {
             State::Lost => None,
-            State::Start
-            | State::Prefix(..)
-            | State::Message(_)
-            | State::Trailers(..)
-            | State::Compressed => Some(self.count),
+            State::Start | State::Prefix(..) | State::Message(_) | State::Trailers(_) | State::Unread => {
+                Some(self.count)
+            }
         }
     }
 
@@ -150,8 +147,8 @@ impl Messages {
             // Base64 may be padded anywhere.
             State::Message(_) if self.text.is_some() => 0,
             State::Message(left) => u64::from(left),
-            State::Lost | State::Compressed => u64::MAX,
-            State::Start | State::Prefix(..) | State::Trailers(..) => 0,
+            State::Lost | State::Unread => u64::MAX,
+            State::Start | State::Prefix(..) | State::Trailers(_) => 0,
         }
     }
 
@@ -181,7 +178,7 @@ impl Messages {
         while !bytes.is_empty() {
             let at = all.len().saturating_sub(bytes.len());
             let used = match &mut self.state {
-                State::Lost | State::Compressed => return found(Part::Content, at, bytes.len()),
+                State::Lost | State::Unread => return found(Part::Content, at, bytes.len()),
                 State::Start => {
                     self.state = State::Prefix([0; 5], 0);
                     0
@@ -212,17 +209,16 @@ impl Messages {
                     found(Part::Content, at, used);
                     used
                 }
-                State::Trailers(text, left) => {
-                    let used = bytes.len().min(*left as usize);
-                    text.extend_from_slice(bytes.get(..used).unwrap_or_default());
-                    *left = left.saturating_sub(used as u32);
+                State::Trailers(block) => match block.take(bytes) {
                     // Nothing follows them.
-                    if used == 0 {
-                        return found(Part::Content, at, bytes.len());
+                    0 => return found(Part::Content, at, bytes.len()),
+                    used => {
+                        // Compressed ones cannot be scrubbed.
+                        let part = if block.plain() { Part::Trailers } else { Part::Content };
+                        found(part, at, used);
+                        used
                     }
-                    found(Part::Trailers, at, used);
-                    used
-                }
+                },
             };
             bytes = bytes.get(used..).unwrap_or_default();
         }
@@ -235,8 +231,8 @@ impl Messages {
                 *left = left.saturating_sub(u32::try_from(length).unwrap_or(u32::MAX));
                 self.settle();
             }
-            State::Lost | State::Compressed => {}
-            State::Start | State::Prefix(..) | State::Message(_) | State::Trailers(..) => {
+            State::Lost | State::Unread => {}
+            State::Start | State::Prefix(..) | State::Message(_) | State::Trailers(_) => {
                 if length > 0 {
                     self.lose();
                 }
@@ -244,15 +240,17 @@ impl Messages {
         }
     }
 
-    /// The text of whole gRPC-Web trailers: lines of `name: value`.
+    /// The text of whole gRPC-Web trailers that are not compressed: lines of `name: value`.
     pub(crate) fn trailers(&self) -> Option<&[u8]> {
-        if let State::Trailers(text, 0) = &self.state { Some(text) } else { None }
+        if let State::Trailers(block) = &self.state { block.plain_text() } else { None }
     }
 
-    /// Tells the fields of these trailers.
+    /// Tells the fields of gRPC-Web trailers.
     pub(crate) fn tell_trailers(&self, number: Number, out: &mut dyn Observer) {
-        if let Some(text) = self.trailers() {
-            let fields: SmallVec<[_; 8]> = web_fields(text).take(limit::FIELDS_MAX).collect();
+        if let State::Trailers(block) = &self.state
+            && let Some(text) = block.text()
+        {
+            let fields: SmallVec<[_; 8]> = trailers::fields(&text).take(limit::FIELDS_MAX).collect();
             out.trailers(number, &Trailers { fields: &fields, fields_incomplete: false });
         }
     }
@@ -261,9 +259,10 @@ impl Messages {
         let length = u32::from_be_bytes([a, b, c, d]);
         self.state = match flags & !COMPRESSED {
             0 => State::Message(length),
-            // connect-go compresses them as it does messages.
-            TRAILERS if flags & COMPRESSED != 0 => State::Compressed,
-            TRAILERS if length <= TRAILERS_MAX => State::Trailers(Vec::new(), length),
+            TRAILERS if length <= trailers::LENGTH_MAX => {
+                State::Trailers(Block::new(length, flags & COMPRESSED != 0))
+            }
+            TRAILERS if flags & COMPRESSED != 0 => State::Unread,
             // Not what gRPC writes.
             _ => State::Lost,
         };
@@ -278,19 +277,18 @@ impl Messages {
     }
 }
 
-/// The fields of gRPC-Web trailers. Lines that are none are passed over.
-fn web_fields(text: &[u8]) -> impl Iterator<Item = Field<'_>> {
-    text.split(|byte| *byte == b'\n').filter_map(|line| {
-        let colon = memchr::memchr(b':', line)?;
-        let (name, value) = line.split_at_checked(colon)?;
-        Some(Field { name: name.trim_ascii(), value: value.get(1..)?.trim_ascii() })
-    })
-}
-
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
 mod tests {
     use super::*;
+
+    /// The fields of trailers.
+    fn told(messages: &Messages) -> Vec<String> {
+        let State::Trailers(block) = &messages.state else { return Vec::new() };
+        let text = block.text().unwrap_or_default();
+        let fields = trailers::fields(&text);
+        fields.map(|field| format!("{}={}", field.name.escape_ascii(), field.value.escape_ascii())).collect()
+    }
 
     fn message(length: u32) -> Vec<u8> {
         let mut bytes = vec![0];
@@ -339,18 +337,31 @@ mod tests {
         let mut messages = Messages::default();
         messages.take(&message(3));
         messages.take(b"\x80\0\0\0\x24grpc-status: 5\r\ngrpc-message:not it\r\n");
-        let fields: Vec<_> = web_fields(messages.trailers().unwrap()).collect();
         assert_eq!(messages.count(), Some(1));
-        assert_eq!(fields[0], Field { name: b"grpc-status", value: b"5" });
-        assert_eq!(fields[1], Field { name: b"grpc-message", value: b"not it" });
+        assert_eq!(told(&messages), ["grpc-status=5", "grpc-message=not it"]);
     }
 
     #[test]
-    fn compressed_trailers_end_the_messages_and_are_not_read() {
-        let mut messages = Messages::default();
-        messages.take(&[&message(3)[..], b"\x81\0\0\0\x03gz", b"i"].concat());
-        messages.gap(10);
-        assert_eq!((messages.count(), messages.trailers()), (Some(1), None));
+    fn compressed_trailers_are_read() {
+        let text = b"grpc-status: 5\r\ngrpc-message:not it\r\n";
+        let body = [message(3), trailers::tests::message(text)].concat();
+        let mut messages = Messages::of(Content::Web);
+        messages.take(&body);
+        assert_eq!(messages.count(), Some(1));
+        assert_eq!(told(&messages), ["grpc-status=5", "grpc-message=not it"]);
+        let mut messages = Messages::of(Content::WebText);
+        messages.take(text::tests::encoded(&body).as_bytes());
+        assert_eq!(messages.count(), Some(1));
+        assert_eq!(told(&messages), ["grpc-status=5", "grpc-message=not it"]);
+    }
+
+    #[test]
+    fn compressed_trailers_that_cannot_be_read_end_the_messages() {
+        for block in [&b"\x81\0\0\0\x03gzi"[..], b"\x81\0\x01\0\0gzi"] {
+            let mut messages = Messages::default();
+            messages.take(&[&message(3)[..], block].concat());
+            assert_eq!((messages.count(), told(&messages).len()), (Some(1), 0));
+        }
     }
 
     #[test]
@@ -364,8 +375,7 @@ mod tests {
                 let mut messages = Messages::of(Content::WebText);
                 body.as_bytes().chunks(piece).for_each(|bytes| messages.take(bytes));
                 assert_eq!(messages.count(), Some(5), "pieces of {piece}");
-                let fields: Vec<_> = web_fields(messages.trailers().unwrap()).collect();
-                assert_eq!(fields, [Field { name: b"grpc-status", value: b"5" }]);
+                assert_eq!(told(&messages), ["grpc-status=5"]);
             }
             let mut messages = Messages::of(Content::WebText);
             messages.take(&body.as_bytes()[..body.len() - 30]);

@@ -8,7 +8,8 @@
 //! only. To keep an entry for too long is therefore harmless: its index is not used any more. Only an
 //! insertion that was not seen makes what is older unusable, and [`Decoder::doubt`] forgets it.
 //!
-//! Limits: a list of fields is at most [`LIST_MAX`] long, a table keeps at most [`TABLE_MAX`] bytes.
+//! Limits: of a list of fields [`LIST_MAX`] bytes are handed out, a table keeps at most [`TABLE_MAX`] bytes. A block that
+//! stands for [`EXPANSION_MAX`] times its own length, and for more than that list, is a bomb.
 
 mod huffman;
 mod reader;
@@ -25,8 +26,12 @@ pub(super) use scrub::Scrubbed;
 use table::{Name, Table};
 
 /// Largest list of fields of a block, as RFC 9113, 6.5.2 counts: 32 for each field besides its bytes. So it
-/// bounds the number of fields too (8192), and what a block of indices can be blown up to.
+/// bounds the number of fields too (8192). A longer one is decoded to its end for the table's sake: some servers
+/// accept 16 MiB (grpc-go).
 pub const LIST_MAX: usize = crate::limit::HEAD_MAX;
+/// What a byte of a block can stand for in a longer list, on average. A field that is sent once comes nowhere near: indices
+/// refer to what the table has room for, and literals give 16 at most. Only the same entries over and over give more.
+pub const EXPANSION_MAX: usize = 64;
 /// Bytes of a table that are kept, counted as RFC 7541, 4.1 does: browsers and proxies ask for 64 KiB. Of a
 /// table that is larger by agreement the newest entries are kept, older ones become unknown.
 pub const TABLE_MAX: u32 = 64 * 1024;
@@ -77,7 +82,8 @@ impl Field<'_> {
 }
 
 /// Why a block could not be decoded. A decoder on the receiving end would close the connection for it, so what
-/// follows on it is not worth decoding, but for [`Error::ListTooLong`], which is a bound of this one.
+/// follows on it is not worth decoding, but for [`Error::ListTooLong`], which is a bound of this one: only fields
+/// are missing, and what follows is decoded as ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("header block ends within a field")]
@@ -94,6 +100,8 @@ pub enum Error {
     SizeMisplaced,
     #[error("fields of a header block exceed {LIST_MAX} bytes")]
     ListTooLong,
+    #[error("fields of a header block exceed {LIST_MAX} bytes and {EXPANSION_MAX} times its length")]
+    Bomb,
 }
 
 /// Decodes the header blocks of one direction of a connection.
@@ -145,7 +153,8 @@ impl Decoder {
     /// order, whatever becomes of its stream (RFC 9113, 4.3). `scratch` holds one field, up to 8/5 of the block;
     /// it is the caller's only to save allocating it for each block.
     ///
-    /// After an error everything is in doubt, as by [`Decoder::doubt`]; the fields before it are right.
+    /// After an error everything is in doubt, as by [`Decoder::doubt`], but for [`Error::ListTooLong`]; the fields before
+    /// it are right.
     pub fn decode(
         &mut self,
         block: &[u8],
@@ -164,7 +173,7 @@ impl Decoder {
         sink: impl FnMut(Field<'_>),
     ) -> Result<(), Error> {
         let decoded = self.fields(block, scratch, scrubbed, sink);
-        if decoded.is_err() {
+        if decoded.is_err_and(|error| error != Error::ListTooLong) {
             self.doubt();
         }
         decoded
@@ -221,10 +230,11 @@ impl Decoder {
         scrubbed: &mut Option<&mut Scrubbed>,
         mut sink: impl FnMut(Field<'_>),
     ) -> Result<(), Error> {
-        let mut room = LIST_MAX;
+        let most = length.saturating_mul(EXPANSION_MAX).max(LIST_MAX);
+        let mut list = 0_usize;
         while let Some(first) = reader.peek() {
             if first & 0b1110_0000 == 0b0010_0000 {
-                if room != LIST_MAX {
+                if list != 0 {
                     return Err(Error::SizeMisplaced);
                 }
                 self.resize(reader.integer(5)?)?;
@@ -233,9 +243,11 @@ impl Decoder {
             let mut emit = |field: Field<'_>| {
                 let length = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
                 let size = length(field.name).saturating_add(length(field.value));
-                room = room.checked_sub(size.saturating_add(OVERHEAD as usize)).ok_or(Error::ListTooLong)?;
-                sink(field);
-                Ok(())
+                list = list.saturating_add(size).saturating_add(OVERHEAD as usize);
+                if list <= LIST_MAX {
+                    sink(field);
+                }
+                if list <= most { Ok(()) } else { Err(Error::Bomb) }
             };
             if first & 0b1000_0000 != 0 {
                 let index = reader.integer(7)?;
@@ -271,7 +283,7 @@ impl Decoder {
                 }
             }
         }
-        Ok(())
+        if list <= LIST_MAX { Ok(()) } else { Err(Error::ListTooLong) }
     }
 
     /// The entry that an index refers to (RFC 7541, 2.3.3).

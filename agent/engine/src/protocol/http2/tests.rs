@@ -19,6 +19,7 @@ use crate::{
     limit,
     protocol::{
         Ending, Side,
+        http2::grpc::trailers,
         testing::{
             MILLISECOND, Owned, Random, Recorder, Step, call_at, closed, cut, events, play, request,
             response, role, shred,
@@ -327,6 +328,30 @@ fn messages_are_counted_in_each_direction_of_a_call() {
 }
 
 #[test]
+fn trailers_in_the_content_are_read_compressed_or_not() {
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    let plain = b"\x80\0\0\0\x0egrpc-status: 5".to_vec();
+    for trailers in [plain, trailers::tests::message(b"grpc-status: 5\r\n")] {
+        let web = ("content-type", "application/grpc-web+proto");
+        let asked = [&Encoder::request("POST", "/a.B/C")[..], &[web]].concat();
+        let answer = [message(3), trailers].concat();
+        let steps = [
+            request([client.headers(1, &asked, false), data(1, message(7), true)].concat()),
+            response([server.headers(1, &[(":status", "200"), web], false), data(1, answer, true)].concat()),
+        ];
+        for side in SIDES {
+            let events = events(side, &[opening(), steps.to_vec()].concat());
+            for events in [events.clone(), shred(&events)] {
+                let out = run(side, &events);
+                assert_eq!(out.told[&1].messages, Some((Some(1), Some(1))));
+                assert_eq!(out.told[&1].trailers, [("grpc-status".to_owned(), "5".to_owned())]);
+            }
+        }
+        (client, server) = (Encoder::default(), Encoder::default());
+    }
+}
+
+#[test]
 fn an_upgraded_request_is_answered_on_stream_1() {
     let (mut client, mut server) = (Encoder::default(), Encoder::default());
     let upgrade = "GET /up HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
@@ -447,4 +472,36 @@ fn streams_and_header_blocks_are_bounded() {
     assert_eq!(out.counters.value(Counter::HeadTooLong), 1);
     assert_eq!(out.told[&1].request, "GET /flood");
     assert!(out.told[&1].incomplete && out.told[&3].incomplete);
+}
+
+#[test]
+fn a_bomb_ends_the_decoding_and_a_long_list_does_not() {
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    let mut steps = opening();
+    steps.push(request(client.get(1, "/a")));
+    steps.push(response(server.status(1, "200", true)));
+    let large =
+        client.headers(3, &[&Encoder::request("GET", "/b")[..], &[("x", &"y".repeat(4000))]].concat(), true);
+    let bomb = [large, frame(1, 5, 5, [0xbe; 1000]), client.get(7, "/d")].concat();
+    let bombed = [&steps[..], &[request(bomb)]].concat();
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    let numbers: Vec<_> = (0..10_000).map(|number| number.to_string()).collect();
+    let long: Vec<_> = numbers.iter().map(|number| ("x-number", &number[..])).collect();
+    let fields = [&Encoder::request("GET", "/long")[..], &long].concat();
+    let steps = [
+        request(client.pieces(1, &fields, true, 10)),
+        response(server.status(1, "200", true)),
+        request(client.get(3, "/b")),
+        response(server.status(3, "200", true)),
+    ];
+    for side in SIDES {
+        let out = run(side, &events(side, &bombed));
+        assert_eq!(out.summaries(), ["GET /a +0 -> 200 +0", "GET /b +0 Malformed"]);
+        assert_eq!(out.counters.value(Counter::HeaderBlocksRefused), 1);
+        assert!(out.ignored);
+        let out = run(side, &events(side, &[opening(), steps.to_vec()].concat()));
+        assert_eq!(out.summaries(), ["GET /long incomplete +0 -> 200 +0", "GET /b +0 -> 200 +0"]);
+        assert_eq!(out.counters.value(Counter::HeadTooLong), 1);
+        assert!(!out.ignored);
+    }
 }

@@ -1,6 +1,7 @@
 //! gRPC-Web: messages are counted and trailers found, wherever the content is cut and however it is framed.
 
 use super::*;
+use crate::protocol::http2::grpc::trailers;
 
 const WEB: &str = "application/grpc-web+proto";
 const TEXT: &str = "application/grpc-web-text";
@@ -101,6 +102,16 @@ fn base64_is_read_in_either_direction() {
     let binary = [message(3), TRAILERS.to_vec()].concat();
     let steps = [request(asked(TEXT, b"AAAAAAN4eHg=")), response(sized(FOUND, WEB, &binary))];
     assert_call(&steps, (Some(1), Some(1)), Some("5"));
+}
+
+#[test]
+fn compressed_trailers_are_read_in_each_framing() {
+    let trailers = trailers::tests::message(b"grpc-status: 5\r\n");
+    let body = [message(3), trailers].concat();
+    for answer in [sized(FOUND, WEB, &body), chunked(FOUND, WEB, &[&body[..20], &body[20..]])] {
+        let steps = [request(asked(WEB, &message(7))), response(answer), closed()];
+        assert_call(&steps, (Some(1), Some(1)), Some("5"));
+    }
 }
 
 #[test]

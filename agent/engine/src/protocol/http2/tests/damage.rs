@@ -143,7 +143,7 @@ fn frames_that_break_the_rules_end_the_decoding() {
     for wrong in [
         frame(0, 0, 0, "data on no stream"),
         frame(1, 4, 0, []),
-        frame(2, 0, 1, [0; 4]),
+        frame(2, 0, 0, [0; 5]),
         frame(3, 0, 1, [0; 5]),
         frame(3, 0, 0, [0; 4]),
         frame(4, 0, 0, [0; 5]),
@@ -175,6 +175,28 @@ fn frames_that_break_the_rules_end_the_decoding() {
 }
 
 #[test]
+fn a_priority_of_a_wrong_length_is_an_error_of_its_stream_only() {
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    for wrong in [0, 4, 6, 300] {
+        let steps = [
+            request([client.get(1, "/a"), frame(2, 0, 1, vec![0; wrong])].concat()),
+            response([server.status(1, "200", true), frame(2, 0, 1, vec![0; wrong])].concat()),
+            request(client.get(3, "/b")),
+            response(server.status(3, "200", true)),
+        ];
+        for side in SIDES {
+            let events = events(side, &[opening(), steps.to_vec()].concat());
+            for events in [events.clone(), shred(&events)] {
+                let out = run(side, &events);
+                assert_eq!(out.summaries(), ["GET /a +0 -> 200 +0", "GET /b +0 -> 200 +0"], "{wrong}");
+                assert!(!out.ignored);
+            }
+        }
+        (client, server) = (Encoder::default(), Encoder::default());
+    }
+}
+
+#[test]
 fn settings_of_both_sides_allow_the_other_a_larger_table() {
     let (mut client, mut server) = (Encoder::default(), Encoder::default());
     // A size update to 8192: a client may, once it has acknowledged that the server allows it.
@@ -196,6 +218,77 @@ fn settings_of_both_sides_allow_the_other_a_larger_table() {
         let refused = run(side, &events(side, &early));
         assert!(refused.told.is_empty());
         assert_eq!(refused.counters.value(Counter::HeaderBlocksRefused), 1);
+    }
+}
+
+#[test]
+fn an_acknowledgement_recorded_before_its_settings_leaves_the_next_ones_in_step() {
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    // Size updates to 8192 and to 100.
+    let [grown, shrunk] = [&[0x3f, 0xe1, 0x3f][..], &[0x3f, 0x45]].map(|update| {
+        let block = Encoder::default().block(&Encoder::request("GET", "/a"));
+        [update, &block].concat()
+    });
+    let opening = || {
+        vec![
+            request([PREFACE, &settings(&[]), &acknowledged()].concat()),
+            response([settings(&[(1, 100)]), settings(&[(1, 8192)])].concat()),
+        ]
+    };
+    let right = [
+        opening(),
+        vec![
+            request([acknowledged(), frame(1, 5, 1, &grown)].concat()),
+            response([acknowledged(), server.status(1, "200", true)].concat()),
+            // Both are known again.
+            response(settings(&[(1, 100)])),
+            request([acknowledged(), frame(1, 5, 3, &shrunk)].concat()),
+            response(server.status(3, "200", true)),
+        ],
+    ]
+    .concat();
+    let wrong = [
+        opening(),
+        vec![request(acknowledged()), response(settings(&[(1, 100)]))],
+        vec![request([acknowledged(), client.get(1, "/a"), frame(1, 5, 3, &grown)].concat())],
+    ]
+    .concat();
+    for side in SIDES {
+        let out = run(side, &events(side, &right));
+        assert_eq!(out.summaries(), ["GET /a +0 -> 200 +0"; 2]);
+        let out = run(side, &events(side, &wrong));
+        assert_eq!(out.counters.value(Counter::HeaderBlocksRefused), 1);
+    }
+}
+
+#[test]
+fn acknowledgements_that_were_lost_leave_the_limit_unknown() {
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    let steps = [
+        request([PREFACE, &settings(&[]), &client.get(1, "/a")].concat()),
+        response([settings(&[(1, 100)]), acknowledged(), server.status(1, "200", true)].concat()),
+        // Lost.
+        request([acknowledged(), window_update(0)].concat()),
+        response([settings(&[(1, 8192)]), window_update(0)].concat()),
+        request([window_update(0), window_update(0)].concat()),
+        request(window_update(0)),
+        request(window_update(0)),
+        request(window_update(0)),
+        request(acknowledged()),
+        request(frame(
+            1,
+            5,
+            3,
+            [&[0x3f, 0xe1, 0x3f], &client.block(&Encoder::request("GET", "/b"))[..]].concat(),
+        )),
+        response(server.status(3, "200", true)),
+    ];
+    for side in SIDES {
+        let mut events = events(side, &steps);
+        events.remove(2);
+        let out = run(side, &events);
+        assert_eq!(out.counters.value(Counter::HeaderBlocksRefused), 0);
+        assert_eq!(out.told.len(), 2, "{:?}", out.summaries());
     }
 }
 

@@ -149,7 +149,11 @@ impl Encoder {
 }
 
 fn string(text: &str, bytes: &mut Vec<u8>) {
-    assert!(text.len() < 127);
-    bytes.push(text.len() as u8);
+    match text.len().checked_sub(127) {
+        None => bytes.push(text.len() as u8),
+        // An integer of two bytes more (RFC 7541, 5.1).
+        Some(rest) if rest < 1 << 14 => bytes.extend([127, 0x80 | rest as u8, (rest >> 7) as u8]),
+        Some(_) => panic!("too long: {}", text.len()),
+    }
     bytes.extend(text.as_bytes());
 }

@@ -65,12 +65,26 @@ fn a_bomb_ends_at_the_bound() {
     let mut listed = 0;
     let bomb = vec![0xbe; 100_000];
     let mut sink = |field: Field<'_>| listed += field.value.unwrap().len();
-    assert_eq!(decoder.decode(&bomb, &mut Vec::new(), &mut sink), Err(Error::ListTooLong));
+    assert_eq!(decoder.decode(&bomb, &mut Vec::new(), &mut sink), Err(Error::Bomb));
     assert!(listed <= LIST_MAX);
     let mut fields = 0;
     let ended = Decoder::new().decode(&[0x82; 100_000], &mut Vec::new(), |_| fields += 1);
     assert_eq!(ended, Err(Error::ListTooLong));
     assert!(fields <= LIST_MAX / 32);
+}
+
+#[test]
+fn a_long_list_of_many_fields_is_no_bomb_and_its_entries_are_known() {
+    let mut decoder = Decoder::new();
+    let mut block = Vec::new();
+    for number in 0..20_000_u32 {
+        block.extend(inserted(b"n", &number.to_be_bytes()));
+    }
+    let mut fields = 0;
+    assert_eq!(decoder.decode(&block, &mut Vec::new(), |_| fields += 1), Err(Error::ListTooLong));
+    assert_eq!(fields, LIST_MAX / 37);
+    let last = 19_999_u32.to_be_bytes().to_vec();
+    assert_eq!(decode(&mut decoder, &[0xbe]), Ok(vec![(Some(b"n".to_vec()), Some(last))]));
 }
 
 #[test]
