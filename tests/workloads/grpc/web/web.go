@@ -37,8 +37,7 @@ func serve(port, service string) {
 	download := func(_ context.Context, request *connect.Request[text], stream *connect.ServerStream[text]) error {
 		count, err := strconv.Atoi(request.Msg.Value)
 		for number := 0; err == nil && number < count; number++ {
-			// Longer than what is copied of a call.
-			err = stream.Send(wrapperspb.String(fmt.Sprintf("%0*d", 20_000*number, number)))
+			err = stream.Send(wrapperspb.String(fmt.Sprintf("%0*d", calls()*calls()/2*number, number)))
 		}
 		return err
 	}
@@ -82,6 +81,7 @@ func request(number, value string) *connect.Request[text] {
 	return request
 }
 
+// Of each kind as many, or a tenth. 200 make messages that are longer than what is copied of a call.
 func calls() int {
 	if few, err := strconv.Atoi(os.Getenv("CALLS")); err == nil {
 		return few
