@@ -1,8 +1,10 @@
 //! The agent is started in the middle of a connection that is never idle.
 
+use std::collections::BTreeMap;
+
 use acceptance::{
     TempDir,
-    late::{NUMBER, Score, Seen},
+    late::{Log, NUMBER, Score, Seen},
     recording,
     replay::replay_by,
     span::Span,
@@ -22,6 +24,8 @@ const TURNOVER: usize = 256;
 const MORE: usize = 10_000;
 /// Frames that may pass in a direction until they are told from other bytes.
 const FRAMES_MAX: u64 = 100;
+/// Requests that are under way at once: so many may be sent in another order than that of their numbers.
+const AT_ONCE: u64 = 16;
 /// One record of so many is thrown away, by chance, with each of these seeds.
 const LOSS: u64 = 1000;
 const SEEDS: [u64; 3] = [1, 2, 3];
@@ -51,10 +55,8 @@ fn assert_joined_late(client: Library, server: Library) {
     let settled = Score::of(settled, &log, &context);
     let found = [settled.spans, settled.named, settled.methods, settled.answered];
     assert_eq!(found, [2 * MORE; 4], "{context}");
-    // A path that was never sent before is a literal.
-    let once = |span: &&Seen| log.0.get(&span.number.unwrap_or_default()).is_some_and(sent_once);
-    let literals = Score::of(seen.iter().filter(once), &log, &context);
-    assert_eq!(literals.named, literals.spans, "{context}");
+    let sought = last - (TURNOVER + MORE) as u64 + 1;
+    let literals = assert_literals(&seen, &log, sought + FRAMES_MAX + AT_ONCE, &context);
     let directory = TempDir::new();
     let path = directory.path().join("late.records");
     std::fs::write(&path, &finished.recording).unwrap();
@@ -66,7 +68,7 @@ fn assert_joined_late(client: Library, server: Library) {
         joined >= 4 && passed <= joined * FRAMES_MAX,
         "{context}: {passed} frames for {joined} directions"
     );
-    eprintln!("{context}: {all:?}, literals {literals:?}, {passed} frames passed in {joined} directions");
+    eprintln!("{context}: {all:?}, {literals} literal paths, {passed} frames passed in {joined} directions");
     for seed in SEEDS {
         let outcome = replay_by(policy(), &thinned(&records, LOSS, seed));
         let seen: Vec<_> = outcome.spans.iter().map(Seen::of_engine).collect();
@@ -75,8 +77,25 @@ fn assert_joined_late(client: Library, server: Library) {
     }
 }
 
-fn sent_once(sent: &acceptance::late::Request) -> bool {
-    sent.path.as_ref().is_some_and(|path| path.starts_with("/once/"))
+/// A path that was never sent before is a literal: each that the server was asked for has its span on both sides, from
+/// this request on. Says how many there are.
+fn assert_literals(seen: &[Seen], log: &Log, first: u64, context: &str) -> usize {
+    let once = |path: &&str| path.starts_with("/once/");
+    let asked = log.0.range(first..).filter_map(|(_, request)| request.path.as_deref()).filter(once);
+    let asked: Vec<_> = asked.collect();
+    assert!(asked.len() >= MORE / 2, "{context}: {} literal paths", asked.len());
+    for client in [true, false] {
+        let mut spans: BTreeMap<&str, usize> = BTreeMap::new();
+        let side = seen.iter().filter(|span| span.client == client);
+        for path in side.filter_map(|span| span.request.path.as_deref()).filter(once) {
+            *spans.entry(path).or_default() += 1;
+        }
+        let twice: Vec<_> = spans.iter().filter(|(_, count)| **count > 1).collect();
+        assert!(twice.is_empty(), "{context}, client {client}: more than once: {twice:?}");
+        let missing: Vec<_> = asked.iter().filter(|path| !spans.contains_key(**path)).collect();
+        assert!(missing.is_empty(), "{context}, client {client}: no span of {missing:?}");
+    }
+    asked.len()
 }
 
 #[test]

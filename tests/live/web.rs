@@ -1,4 +1,4 @@
-//! gRPC-Web over HTTP/1.1: its status and its messages are in content, most of which is passed over.
+//! gRPC-Web: its status and its messages are in content, most of which is passed over. And messages that are compressed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +11,20 @@ use acceptance::{
 
 use super::grpc::{CODES, Call, assert_right, number};
 
-/// Every call of the client by its number.
-fn calls() -> BTreeMap<String, Call> {
+/// Every call of the client by its number, over this version of HTTP.
+fn calls(version: &str) -> BTreeMap<String, Call> {
     let ok = |method, messages| Call { method, code: Some("OK"), errors: [false; 2], messages };
     let mut calls = BTreeMap::new();
     calls.extend((0..200).map(|number| (format!("u{number}"), ok("Status", [1, 1]))));
-    calls.extend((0..20).map(|number| (format!("z{number}"), ok("Status", [1, 1]))));
     calls.extend((0..20).map(|number| (format!("d{number}"), ok("Download", [1, 7]))));
+    // Compressed trailers are not read.
+    let unknown = || Call { code: None, ..ok("Status", [1, 1]) };
+    calls.extend((0..20).map(|number| (format!("z{number}"), unknown())));
+    if version == "2" {
+        for (letter, method, answers) in [("g", "Status", 1), ("h", "Download", 7)] {
+            calls.extend((0..20).map(|number| (format!("{letter}{number}"), ok(method, [1, answers]))));
+        }
+    }
     for (number, (code, error)) in CODES.into_iter().enumerate() {
         let well = code == "OK";
         let call =
@@ -30,9 +37,19 @@ fn calls() -> BTreeMap<String, Call> {
 #[test]
 fn every_call_of_grpc_web_is_seen_from_both_sides() {
     let _machine = live!();
+    assert_every_call_is_seen("1.1");
+}
+
+#[test]
+fn every_call_of_grpc_web_over_http2_is_seen_from_both_sides() {
+    let _machine = live!();
+    assert_every_call_is_seen("2");
+}
+
+fn assert_every_call_is_seen(version: &str) {
     let service = format!("{}.Web", token());
-    let mut pair = web::start(&service);
-    let calls = calls();
+    let mut pair = web::start(&service, version);
+    let calls = calls(version);
     let settings = vec!["headers: {request: [number]}".to_owned()];
     let agent = Agent::start(&Options { settings, ..Options::only([&pair.server, &pair.client]) });
     pair.call();
@@ -51,14 +68,8 @@ fn every_call_of_grpc_web_is_seen_from_both_sides() {
         assert_eq!((number(server), &server.trace), (number(client), &client.trace));
         assert!(seen.insert(number(server)), "twice: {server:#?}");
         for span in [server, client] {
-            // Compressed trailers are not read.
-            let call = &calls[number(server)];
-            assert_right(
-                span,
-                &service,
-                &Call { code: call.code.filter(|_| !number(server).starts_with('z')), ..*call },
-            );
-            assert_eq!(span.text("network.protocol.version"), Some("1.1"), "{span:#?}");
+            assert_right(span, &service, &calls[number(server)]);
+            assert_eq!(span.text("network.protocol.version"), Some(version), "{span:#?}");
         }
     }
     assert!(seen.into_iter().eq(calls.keys()));

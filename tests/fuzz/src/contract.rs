@@ -127,7 +127,7 @@ impl Observer for Contract {
     fn count(&mut self, _counter: Counter, _amount: u64) {}
 }
 
-/// Plays an input to one connection: a byte for what is known of it, then steps.
+/// Plays an input to one connection: a byte for what is known of it and how long steps may be, then steps.
 pub fn play(input: &[u8]) {
     let mut script = Script::new(input);
     let start = script.byte();
@@ -138,7 +138,7 @@ pub fn play(input: &[u8]) {
     };
     let mut connection = Connection::new(role, start & 4 == 0);
     let mut contract = Contract::default();
-    let mut world = World::new(true);
+    let mut world = World::new(true, start >> 5 == 7);
     while !script.is_empty() && !connection.is_closed() {
         world.step(&Step::read(&mut script), &mut |event, now| {
             time_out(&mut connection, now, &mut contract);

@@ -32,7 +32,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// An engine with one of 256 ways to be set up.
+    /// An engine with one of 128 ways to be set up.
     pub fn new(setup: u8) -> Self {
         let telemetry_ingest =
             if setup & 1 == 0 { engine::TelemetryIngest::Exclude } else { engine::TelemetryIngest::Trace };

@@ -2,6 +2,7 @@
 //! held against what the engine promises.
 
 pub mod contract;
+mod frames;
 pub mod ledger;
 pub mod memory;
 pub mod script;

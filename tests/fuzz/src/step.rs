@@ -17,6 +17,21 @@ pub struct Place {
     pub delay: u8,
 }
 
+/// What the kernel side says of frames of HTTP/2 in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    Nothing,
+    /// Where the first of them begins, or that none does, while that can be followed.
+    Truth,
+    /// The same, and what bytes are repeated is left out of what is copied.
+    Short,
+    /// 0: that none begins, whatever there is; else how far behind the first byte, and 1.
+    Anything(u16),
+}
+
+/// How often bytes may be there: 16 of them come up to the longest header block that is kept.
+const TIMES: [usize; 8] = [1, 2, 8, 32, 128, 512, 2048, 16_384];
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub enum Step<'a> {
@@ -31,6 +46,8 @@ pub enum Step<'a> {
     Data {
         place: Place,
         bytes: &'a [u8],
+        times: usize,
+        said: Said,
     },
     /// A frame of HTTP/2 with the length that it has.
     Frame {
@@ -39,6 +56,9 @@ pub enum Step<'a> {
         flags: u8,
         stream: u8,
         payload: &'a [u8],
+        /// Of the payload.
+        times: usize,
+        said: Said,
     },
     Gap {
         place: Place,
@@ -50,6 +70,7 @@ pub enum Step<'a> {
         offset: i16,
         ambiguous: bool,
         gap: u16,
+        said: Said,
         bytes: &'a [u8],
     },
     End {
@@ -76,6 +97,8 @@ impl<'a> Step<'a> {
             return Self::Wait { quarters: script.short() };
         }
         let place = Place::read(script);
+        // Of bytes: what is said of them, and how often they are there.
+        let times = TIMES[usize::from(kind >> 5)];
         match kind & 7 {
             0 => Self::Open {
                 place,
@@ -85,9 +108,11 @@ impl<'a> Step<'a> {
                 sequence: flag(5),
                 again: flag(6),
             },
-            1 => Self::Data { place, bytes: script.text() },
+            1 => Self::Data { place, times, said: Said::read(kind >> 3, script), bytes: script.text() },
             2 => Self::Frame {
                 place,
+                times,
+                said: Said::read(kind >> 3, script),
                 kind: script.byte(),
                 flags: script.byte(),
                 stream: script.byte(),
@@ -97,6 +122,8 @@ impl<'a> Step<'a> {
             4 => Self::Elsewhere {
                 place,
                 ambiguous: flag(3),
+                // Nobody follows frames there.
+                said: if flag(4) { Said::Anything(script.short()) } else { Said::Nothing },
                 offset: script.short().cast_signed(),
                 gap: script.short(),
                 bytes: script.text(),
@@ -112,6 +139,11 @@ impl<'a> Step<'a> {
         }
     }
 
+    /// Bytes as they are, of which nothing is said.
+    pub fn data(place: Place, bytes: &'a [u8]) -> Self {
+        Self::Data { place, bytes, times: 1, said: Said::Nothing }
+    }
+
     /// Writes those steps that seeds are made of.
     pub fn write(&self, out: &mut Vec<u8>) {
         match *self {
@@ -120,14 +152,16 @@ impl<'a> Step<'a> {
                 out.push(flags.iter().fold(0, |byte, (set, bit)| byte | u8::from(*set) << bit));
                 place.write(out);
             }
-            Self::Data { place, bytes } => {
-                out.push(1);
+            Self::Data { place, bytes, times, said } => {
+                out.push(1 | said.bits() << 3 | bits(times) << 5);
                 place.write(out);
+                said.write(out);
                 write_text(bytes, out);
             }
-            Self::Frame { place, kind, flags, stream, payload } => {
-                out.push(2);
+            Self::Frame { place, kind, flags, stream, payload, times, said } => {
+                out.push(2 | said.bits() << 3 | bits(times) << 5);
                 place.write(out);
+                said.write(out);
                 out.extend([kind, flags, stream]);
                 write_text(payload, out);
             }
@@ -146,6 +180,36 @@ impl<'a> Step<'a> {
                 out.extend(quarters.to_le_bytes());
             }
             Self::Elsewhere { .. } | Self::Process { .. } => unreachable!("not in seeds"),
+        }
+    }
+}
+
+fn bits(times: usize) -> u8 {
+    TIMES.iter().position(|known| *known == times).expect("a number that can be written") as u8
+}
+
+impl Said {
+    fn read(bits: u8, script: &mut Script<'_>) -> Self {
+        match bits & 3 {
+            0 => Self::Nothing,
+            1 => Self::Truth,
+            2 => Self::Short,
+            _ => Self::Anything(script.short()),
+        }
+    }
+
+    fn bits(self) -> u8 {
+        match self {
+            Self::Nothing => 0,
+            Self::Truth => 1,
+            Self::Short => 2,
+            Self::Anything(_) => 3,
+        }
+    }
+
+    fn write(self, out: &mut Vec<u8>) {
+        if let Self::Anything(said) = self {
+            out.extend(said.to_le_bytes());
         }
     }
 }

@@ -6,20 +6,41 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use engine::event::{
-    Call, ConnectionId, Data, End, Endpoint, Event, Exec, How, Open, Process, Role, Task, Time,
+    Call, ConnectionId, Data, End, Endpoint, Event, Exec, Framing, How, Open, Process, Role, Task, Time,
 };
 
-use crate::step::{Place, Step};
+use crate::{
+    frames::Frames,
+    step::{Place, Said, Step},
+};
 
 const QUARTER: Time = 250_000;
 const CONNECTIONS: usize = 8;
 const HEADER: usize = 9;
+/// Bytes that one step may come to by repetition: some more than the longest header block that is kept.
+const PIECE_MAX: usize = engine::limit::HEAD_MAX + (64 << 10);
+/// Bytes that all steps of an input may come to so, what is left out not counted: for most inputs enough for bounds of
+/// 16 KiB, and for some that ask for more enough for the longest header block. Such a one takes ten times as long.
+const REPEATED: [usize; 2] = [24 << 10, REPEATED_MAX];
+pub const REPEATED_MAX: usize = PIECE_MAX + (24 << 10);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Socket {
     /// The position that is next, received and sent.
     next: [u64; 2],
+    /// What is known of frames, received and sent.
+    frames: [Frames; 2],
     generation: u16,
+}
+
+/// Bytes of a step, and how many more there are that are not copied.
+#[derive(Clone, Copy, Debug)]
+struct Moved<'a> {
+    bytes: &'a [u8],
+    gap: u64,
+    said: Said,
+    /// A frame begins with the first byte.
+    framed: bool,
 }
 
 #[derive(Debug)]
@@ -28,11 +49,14 @@ pub struct World {
     sockets: [Socket; CONNECTIONS],
     /// All steps happen on the first connection.
     single: bool,
+    /// Bytes that may still be made by repetition.
+    left: usize,
 }
 
 impl World {
-    pub fn new(single: bool) -> Self {
-        Self { now: 1_000_000_000, sockets: Default::default(), single }
+    /// `long`: its steps may come to many bytes.
+    pub fn new(single: bool, long: bool) -> Self {
+        Self { now: 1_000_000_000, sockets: Default::default(), single, left: REPEATED[usize::from(long)] }
     }
 
     pub fn now(&self) -> Time {
@@ -55,21 +79,29 @@ impl World {
                 };
                 tell(&Event::Open(self.open(index, role, from_opening, sequence)), self.now);
             }
-            Step::Data { place, bytes } => self.move_bytes(place, bytes, 0, tell),
-            Step::Gap { place, length } => self.move_bytes(place, &[], length.into(), tell),
-            Step::Frame { place, kind, flags, stream, payload } => {
-                let mut frame = Vec::with_capacity(HEADER + payload.len());
-                frame.extend(&(payload.len() as u32).to_be_bytes()[1..]);
-                frame.extend([kind, flags, 0, 0, 0, stream]);
-                frame.extend(payload);
-                self.move_bytes(place, &frame, 0, tell);
+            Step::Data { place, bytes, times, said } => {
+                let (bytes, gap) = self.repeated(&[], bytes, times, said);
+                self.move_bytes(place, Moved { bytes: &bytes, gap, said, framed: false }, tell);
             }
-            Step::Elsewhere { place, offset, ambiguous, gap, bytes } => {
+            Step::Gap { place, length } => {
+                let moved = Moved { bytes: &[], gap: length.into(), said: Said::Nothing, framed: false };
+                self.move_bytes(place, moved, tell);
+            }
+            Step::Frame { place, kind, flags, stream, payload, times, said } => {
+                let head = [0, 0, 0, kind, flags, 0, 0, 0, stream];
+                let (mut frame, gap) = self.repeated(&head, payload, times, said);
+                let length = (frame.len() - HEADER) as u64 + gap;
+                frame[..3].copy_from_slice(&(length as u32).to_be_bytes()[1..]);
+                self.move_bytes(place, Moved { bytes: &frame, gap, said, framed: true }, tell);
+            }
+            Step::Elsewhere { place, offset, ambiguous, gap, said, bytes } => {
                 let index = self.begin(place);
                 let next = self.sockets[index].next[place.direction as usize];
                 let position = next.saturating_add_signed(offset.into());
                 let mut data = self.data(place, index, position, bytes, gap.into());
                 data.ambiguous = ambiguous;
+                data.framing = said_of(said, position, Framing::Unknown);
+                self.sockets[index].frames[place.direction as usize].lose();
                 let end = position.saturating_add(bytes.len() as u64).saturating_add(gap.into());
                 self.sockets[index].next[place.direction as usize] = next.max(end);
                 tell(&Event::Data(data), self.now);
@@ -120,13 +152,25 @@ impl World {
         self.index(place)
     }
 
-    fn move_bytes(&mut self, place: Place, bytes: &[u8], gap: u64, tell: &mut dyn FnMut(&Event<'_>, Time)) {
+    /// Bytes so often behind a head, and how much of that is left out.
+    fn repeated(&mut self, head: &[u8], bytes: &[u8], times: usize, said: Said) -> (Vec<u8>, u64) {
+        let most = PIECE_MAX.checked_div(bytes.len()).unwrap_or_default();
+        let more = times.min(most).saturating_sub(1);
+        let copies = if said == Said::Short { 0 } else { more.min(self.left / bytes.len().max(1)) };
+        self.left -= copies * bytes.len();
+        let all =
+            if copies == 0 { [head, bytes].concat() } else { [head, &bytes.repeat(copies + 1)].concat() };
+        let gap = if said == Said::Short { more * bytes.len() } else { 0 };
+        (all, gap as u64)
+    }
+
+    fn move_bytes(&mut self, place: Place, moved: Moved<'_>, tell: &mut dyn FnMut(&Event<'_>, Time)) {
         let index = self.begin(place);
-        self.move_at(index, place, bytes, gap, tell);
+        self.move_at(index, place, moved, tell);
         if place.both && !self.single {
             self.now += 1;
             let direction = place.direction.opposite();
-            self.move_at(index ^ 1, Place { direction, ..place }, bytes, gap, tell);
+            self.move_at(index ^ 1, Place { direction, ..place }, moved, tell);
         }
     }
 
@@ -134,13 +178,20 @@ impl World {
         &mut self,
         index: usize,
         place: Place,
-        bytes: &[u8],
-        gap: u64,
+        moved: Moved<'_>,
         tell: &mut dyn FnMut(&Event<'_>, Time),
     ) {
-        let position = self.sockets[index].next[place.direction as usize];
-        let data = self.data(place, index, position, bytes, gap);
-        self.sockets[index].next[place.direction as usize] = position + bytes.len() as u64 + gap;
+        let Moved { bytes, gap, said, framed } = moved;
+        let socket = &mut self.sockets[index];
+        let position = socket.next[place.direction as usize];
+        socket.next[place.direction as usize] = position + bytes.len() as u64 + gap;
+        let frames = &mut socket.frames[place.direction as usize];
+        if framed {
+            frames.begin();
+        }
+        let truth = frames.pass(position, bytes, gap);
+        let mut data = self.data(place, index, position, bytes, gap);
+        data.framing = said_of(said, position, truth);
         tell(&Event::Data(data), self.now);
     }
 
@@ -156,7 +207,7 @@ impl World {
             bytes,
             gap,
             call_offset: 0,
-                framing: engine::event::Framing::Unknown,
+            framing: Framing::Unknown,
             ambiguous: false,
         }
     }
@@ -188,6 +239,15 @@ impl World {
 
     fn id(&self, index: usize) -> ConnectionId {
         ConnectionId { sock: index as u64 + 1, inode: self.sockets[index].generation.into() }
+    }
+}
+
+fn said_of(said: Said, position: u64, truth: Framing) -> Framing {
+    match said {
+        Said::Nothing => Framing::Unknown,
+        Said::Truth | Said::Short => truth,
+        Said::Anything(0) => Framing::Inside,
+        Said::Anything(said) => Framing::From(position + u64::from(said) - 1),
     }
 }
 

@@ -29,14 +29,14 @@ fn play(input: &[u8]) {
         sequence: false,
         again: false,
     };
-    let mut world = World::new(false);
+    let mut world = World::new(false, false);
     let steps = [
         open(server, true),
-        Step::Data { place: server, bytes: &head },
+        Step::data(server, &head),
         open(client, false),
-        Step::Data { place: client, bytes: &head },
-        Step::Data { place: answered(client), bytes: answer },
-        Step::Data { place: answered(server), bytes: answer },
+        Step::data(client, &head),
+        Step::data(answered(client), answer),
+        Step::data(answered(server), answer),
     ];
     for step in steps {
         world.step(&step, &mut |event, now| ledger.event(event, now));

@@ -9,7 +9,7 @@ use engine::event::{
 };
 use fuzz::{
     script::write_text,
-    step::{Place, Step},
+    step::{Place, Said, Step},
 };
 
 // Compiled as the targets are: it has what the coverage they count calls.
@@ -21,8 +21,11 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
+const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+/// What lets steps of one connection come to many bytes.
+const LONG: u8 = 7 << 5;
 /// Longest recording that is taken: more only makes each run slower.
 const CAPTURE_MAX: usize = 20_000;
 
@@ -114,7 +117,8 @@ fn steps<'a>(event: &Event<'a>, connection: u8) -> Vec<Step<'a>> {
         }],
         Event::Data(data) => {
             let place = Place::new(connection, data.direction);
-            let bytes = (!data.bytes.is_empty()).then_some(Step::Data { place, bytes: data.bytes });
+            let (bytes, times, said) = (data.bytes, 1, Said::Truth);
+            let bytes = (!bytes.is_empty()).then_some(Step::Data { place, bytes, times, said });
             let gap = (data.gap > 0).then_some(Step::Gap { place, length: data.gap as u32 });
             bytes.into_iter().chain(gap).collect()
         }
@@ -151,7 +155,11 @@ fn from_blocks(name: &str, text: &str, out: &Path) {
     let find = |wanted: &str| stories.iter().find(|(story, _)| story.contains(wanted));
     if let (Some((_, requests)), Some((_, responses))) = (find("requests"), find("responses")) {
         for side in [0, 1] {
-            seed(out, "http2_frames", &format!("{name}-{side}"), &conversation(side, requests, responses));
+            // With the opening, and without it.
+            for (start, said) in [(0, Said::Nothing), (LONG, Said::Short), (LONG | 4, Said::Short)] {
+                let steps = conversation(side, start, said, requests, responses);
+                seed(out, "http2_frames", &format!("{name}-{side}-{start}-{said:?}"), &steps);
+            }
         }
         // Both ends of the first connection.
         let mut engine = vec![0];
@@ -162,8 +170,12 @@ fn from_blocks(name: &str, text: &str, out: &Path) {
             Step::Open { place, accepted, role_known, from_opening, sequence, again: false }
                 .write(&mut engine);
         }
-        frames(Place { both: true, ..Place::new(0, Sent) }, requests, responses, &mut engine);
-        seed(out, "engine", &format!("http2-{name}"), &engine);
+        for said in [Said::Nothing, Said::Short] {
+            let mut engine = engine.clone();
+            engine[0] = if said == Said::Short { 128 } else { 0 };
+            frames(Place { both: true, ..Place::new(0, Sent) }, said, requests, responses, &mut engine);
+            seed(out, "engine", &format!("http2-{name}-{said:?}"), &engine);
+        }
     }
 }
 
@@ -173,18 +185,22 @@ fn story(text: &str) -> (&str, Vec<Vec<u8>>) {
     (name, lines.map(hex).collect())
 }
 
-fn conversation(client: u8, requests: &[Vec<u8>], responses: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = vec![client];
+fn conversation(client: u8, start: u8, said: Said, requests: &[Vec<u8>], responses: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = vec![client | start];
     let direction = if client == 1 { Sent } else { Received };
-    frames(Place::new(0, direction), requests, responses, &mut bytes);
+    frames(Place::new(0, direction), said, requests, responses, &mut bytes);
     bytes
 }
 
-fn frames(request: Place, requests: &[Vec<u8>], responses: &[Vec<u8>], out: &mut Vec<u8>) {
+fn frames(request: Place, said: Said, requests: &[Vec<u8>], responses: &[Vec<u8>], out: &mut Vec<u8>) {
     let response = Place { direction: request.direction.opposite(), ..request };
-    let frame = |place, kind, flags, stream, payload| Step::Frame { place, kind, flags, stream, payload };
+    let frame = |place, kind, flags, stream, payload| {
+        // Content is long where it may be left out.
+        let long = kind == DATA && said == Said::Short;
+        Step::Frame { place, kind, flags, stream, payload, times: if long { 2048 } else { 1 }, said }
+    };
     let end = END_HEADERS | END_STREAM;
-    Step::Data { place: request, bytes: PREFACE }.write(out);
+    Step::Data { place: request, bytes: PREFACE, times: 1, said }.write(out);
     frame(request, SETTINGS, 0, 0, &[0, 1, 0, 0, 16, 0]).write(out);
     frame(response, SETTINGS, 0, 0, &[]).write(out);
     frame(response, SETTINGS, 1, 0, &[]).write(out);
@@ -198,6 +214,16 @@ fn frames(request: Place, requests: &[Vec<u8>], responses: &[Vec<u8>], out: &mut
         }
         frame(response, HEADERS, END_HEADERS, stream, answer).write(out);
         frame(response, DATA, END_STREAM, stream, b"content").write(out);
+    }
+    if said == Said::Short {
+        // A path of 64 KiB into a table that is made larger for it, and a block that is longer than what is kept.
+        frame(response, SETTINGS, 0, 0, &[0, 1, 0, 2, 0, 0]).write(out);
+        frame(request, SETTINGS, 1, 0, &[]).write(out);
+        frame(request, HEADERS, 0, 101, b"\x3f\xe1\xff\x07\x83\x86\x44\x7f\x81\xff\x03").write(out);
+        for (kind, stream, times) in [(CONTINUATION, 101, 2048), (HEADERS, 103, 16384)] {
+            let (place, flags, payload) = (request, END_HEADERS, &[b'/'; 32][..]);
+            Step::Frame { place, kind, flags, stream, payload, times, said: Said::Truth }.write(out);
+        }
     }
     let whole = Step::End { place: request, whole: true, how: 2, error: 0, offset: 0 };
     whole.write(out);

@@ -10,9 +10,9 @@ use acceptance::{
     process::Process,
     recording,
     spandrel::{Options, binary},
-    wait::LONG,
+    wait::{LONG, wait_until},
     workload::{
-        Family, Language, Proxy, Server, application,
+        Family, Language, Proxy, Server, application, between,
         busy::Library,
         grpc,
         http2::{self, nghttpd},
@@ -161,11 +161,37 @@ c.recv(1);c.close();sys.stdin.read()
     ("http2/nghttp", || {
         http2_of(nghttpd, "nghttp", &["-v", "http://@/file", "http://@/large", "http://@/none"])
     }),
+    ("http2/hyper", || pair(http2::recorded::Peer::Hyper.pair())),
+    ("http2/haproxy", || {
+        let server = files(nghttpd);
+        let Address::Tcp(address) = server.address else { panic!("a TCP address") };
+        let proxy = between::haproxy(address.port()).into();
+        let urls = ["http://@/file", "http://@/none", "http://@/file?x=1"];
+        http2_to(vec![proxy, server], "h2load", &[&["-n", "6", "-c", "1", "-m", "2"], &urls[..]].concat())
+    }),
+    ("http2/upgrade", || {
+        // As http2/curl. With content, Apache does not.
+        let all = ["-sS", "--http2", "--connect-to", "::@"];
+        let get = ["http://a.test/file", "http://b.test/none", "--next"];
+        http2_of(apache, "curl", &[&all[..], &get, &all, &["-d", "x=1", "http://c.test/file"]].concat())
+    }),
+    ("http2/upgrade_nghttp", || {
+        http2_of(apache, "nghttp", &["-nu", "http://@/file", "http://@/none", "http://@/file?x=1"])
+    }),
     ("grpc/cpp", || grpc(grpc::Peer::Cpp)),
     ("grpc/go", || grpc(grpc::Peer::Go)),
     ("grpc/java", || grpc(grpc::Peer::Java)),
+    ("grpc/nginx", || {
+        let (server, port) = grpc::Peer::Go.serve("shop.Load");
+        let nginx = between::nginx(port);
+        let client = grpc::Peer::Go.few(nginx.port, "shop.Load", "single");
+        Case { servers: vec![nginx.into()], ..pair((server, client)) }
+    }),
     ("grpc/node", || grpc(grpc::Peer::Node)),
     ("grpc/python", || grpc(grpc::Peer::Python)),
+    ("grpc/tonic", || grpc(grpc::Peer::Rust)),
+    ("grpc/web", || web("1.1")),
+    ("grpc/web_http2", || web("2")),
     ("unix/keep_alive", || {
         let server = application(Language::Python, Family::Unix, "server");
         let Address::Unix(path) = server.address.clone() else { panic!("a Unix address") };
@@ -240,19 +266,40 @@ fn waiting(program: &str, arguments: impl IntoIterator<Item = String>) -> Proces
 
 /// A client of HTTP/2, traced, and a server of files; `@` stands for the address.
 fn http2_of(serve: fn(&TempDir) -> (Process, u16), program: &str, arguments: &[&str]) -> Case {
+    http2_to(vec![files(serve)], program, arguments)
+}
+
+/// The same with servers of which the first is asked.
+fn http2_to(servers: Vec<Server>, program: &str, arguments: &[&str]) -> Case {
+    let address = servers[0].address.to_string();
+    let client = waiting(program, arguments.iter().map(|argument| argument.replace('@', &address)));
+    Case { servers, scripts: Vec::new(), client: Some(client), traffic: Box::new(|| {}) }
+}
+
+fn files(serve: fn(&TempDir) -> (Process, u16)) -> Server {
     let directory = TempDir::new();
     directory.write("file", "ok\n");
     directory.write("large", &"x".repeat(20_000));
-    let (server, port) = serve(&directory);
-    let address = format!("127.0.0.1:{port}");
-    let client = waiting(program, arguments.iter().map(|argument| argument.replace('@', &address)));
-    let server = Server { process: server, address: Address::loopback(port), directory };
-    Case { servers: vec![server], scripts: Vec::new(), client: Some(client), traffic: Box::new(|| {}) }
+    let (process, port) = serve(&directory);
+    Server { process, address: Address::loopback(port), directory }
+}
+
+/// Apache httpd with the processes that answer: it listens before they are there.
+fn apache(directory: &TempDir) -> (Process, u16) {
+    let (process, port) = http2::apache(directory);
+    wait_until("httpd has its workers", LONG, || process.pids().len() > 3);
+    (process, port)
 }
 
 /// Few calls of an implementation of gRPC to itself.
 fn grpc(peer: grpc::Peer) -> Case {
-    let pair = grpc::Pair::few(peer, "shop.Load");
+    let (server, port) = peer.serve("shop.Load");
+    pair((server, peer.few(port, "shop.Load", "load")))
+}
+
+/// Few calls of gRPC-Web, over this version of HTTP.
+fn web(version: &str) -> Case {
+    let pair = grpc::web::few("shop.Web", version);
     self::pair((pair.server, pair.client))
 }
 

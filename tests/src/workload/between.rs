@@ -4,8 +4,10 @@ use std::{fs, net::TcpStream, process::Command};
 
 use crate::{
     TempDir, free_port,
+    http::Address,
     process::Process,
     wait::{LONG, wait_until},
+    workload::Server,
     workload_file,
 };
 
@@ -13,7 +15,13 @@ use crate::{
 pub struct Between {
     pub process: Process,
     pub port: u16,
-    _directory: TempDir,
+    directory: TempDir,
+}
+
+impl From<Between> for Server {
+    fn from(Between { process, port, directory }: Between) -> Self {
+        Self { process, address: Address::loopback(port), directory }
+    }
 }
 
 /// HAProxy in front of a port.
@@ -44,5 +52,5 @@ fn start(program: &str, arguments: &[&str], template: &str, backend: u16, answer
     command.args(arguments).arg(directory.write(template, &text)).env("OTEL_SERVICE_NAME", "between");
     let process = Process::start(program, &mut command);
     wait_until("the proxy listens", LONG, || TcpStream::connect(("127.0.0.1", port)).is_ok());
-    Between { process, port, _directory: directory }
+    Between { process, port, directory }
 }

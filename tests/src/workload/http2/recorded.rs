@@ -5,6 +5,7 @@ use std::{fs, process::Command};
 use crate::{
     free_port,
     process::{Process, output},
+    program,
     wait::LONG,
     workload::{built, go_compiler},
     workload_file,
@@ -15,6 +16,7 @@ use crate::{
 pub enum Peer {
     /// net/http.
     Go,
+    Hyper,
     /// Node's http2.
     Node,
 }
@@ -32,6 +34,7 @@ impl Peer {
 
     fn command(self) -> Command {
         match self {
+            Self::Hyper => Command::new(program("http2-recorded")),
             Self::Node => {
                 let mut command = Command::new("node");
                 command.arg(workload_file("http2/recorded.js"));
