@@ -149,6 +149,6 @@ fn a_header_block_that_others_interrupt_is_none() {
     head[4] &= !0x4;
     kernel.frames(&head, 0, 0);
     kernel.quiet(0, 0);
-    kernel.frames(&frame(9, 0x4, 3, &[]), 0, 0);
+    kernel.frames(&frame(9, 0x4, 3, []), 0, 0);
     assert!(!kernel.out.told.contains_key(&3));
 }
