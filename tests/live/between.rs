@@ -85,17 +85,17 @@ struct Way {
 }
 
 impl Way {
-    fn new(between: fn(u16) -> Between, what: &str) -> Self {
+    fn new(peer: Peer, between: fn(u16) -> Between, what: &str) -> Self {
         let service = format!("{}.Load", token());
-        let (server, backend) = Peer::Go.serve(&service);
+        let (server, backend) = peer.serve(&service);
         let between = between(backend);
-        Self { client: Peer::Go.client(between.port, &service, what), between, server, service }
+        Self { client: peer.client(between.port, &service, what), between, server, service }
     }
 }
 
 /// Traces what gRPC clients do through each of the proxies.
-fn called(what: &str, calls: &BTreeMap<String, Call>, known: Known) -> Vec<Span> {
-    let mut ways = [nginx, haproxy].map(|between| Way::new(between, what));
+fn called(peer: Peer, what: &str, calls: &BTreeMap<String, Call>, known: Known) -> Vec<Span> {
+    let mut ways = [nginx, haproxy].map(|between| Way::new(peer, between, what));
     let settings = vec!["headers: {request: [number]}".to_owned()];
     let traced = ways.iter().flat_map(|way| [&way.client, &way.between.process, &way.server]);
     let agent = Agent::start(&Options { settings, ..Options::only(traced) });
@@ -128,21 +128,27 @@ fn unary(count: usize) -> BTreeMap<String, Call> {
 }
 
 #[test]
-fn every_call_through_nginx_or_haproxy_has_its_four_spans() {
+fn every_call_of_grpc_go_through_nginx_or_haproxy_has_its_four_spans() {
     let _machine = live!();
-    called("load", &calls(), Known::Sometimes);
+    called(Peer::Go, "load", &calls(), Known::Sometimes);
+}
+
+#[test]
+fn every_call_of_grpc_cpp_through_nginx_or_haproxy_has_its_four_spans() {
+    let _machine = live!();
+    called(Peer::Cpp, "load", &calls(), Known::Sometimes);
 }
 
 #[test]
 fn one_call_at_a_time_through_a_proxy_is_one_trace() {
     let _machine = live!();
-    called("single", &unary(50), Known::By("reader"));
+    called(Peer::Go, "single", &unary(50), Known::By("reader"));
 }
 
 #[test]
 fn a_header_that_proxies_forward_keeps_calls_in_one_trace() {
     let _machine = live!();
-    let spans = called("traced", &unary(1000), Known::By("header"));
+    let spans = called(Peer::Go, "traced", &unary(1000), Known::By("header"));
     for span in spans.iter().filter(|span| span.kind == Kind::Client && span.service() == "client") {
         let number: u64 = number(span)[1..].parse().unwrap();
         let made = (format!("{:032x}", 0xabc0_0000 + number), format!("{:016x}", 0xdef0_0000 + number));

@@ -27,8 +27,9 @@ const STATUSES: [u16; 12] = [200, 400, 401, 403, 404, 429, 502, 503, 504, 500, 4
 /// Error codes of which gRPC's documents say nothing, or not every client does what they say.
 const AMBIGUOUS: [&str; 4] = ["FLOW_CONTROL_ERROR", "STREAM_CLOSED", "HTTP_1_1_REQUIRED", "_OTHER"];
 
-/// A server and a client of it.
+/// A server and a client of it, which is this peer.
 struct Story {
+    peer: Peer,
     server: Process,
     client: Process,
     /// What the client said of each call, by its number.
@@ -37,6 +38,7 @@ struct Story {
 
 /// A call, as its client says that it ended.
 struct Ended<'a> {
+    peer: Peer,
     number: &'a str,
     said: &'a str,
     client: &'a Span,
@@ -46,11 +48,11 @@ struct Ended<'a> {
 impl Story {
     fn new(peer: Peer, service: &str, what: &str) -> Self {
         let (server, port) = peer.serve(service);
-        Self::of(server, peer.client(port, service, what))
+        Self::of(server, peer, port, service, what)
     }
 
-    fn of(server: Process, client: Process) -> Self {
-        Self { server, client, ended: BTreeMap::new() }
+    fn of(server: Process, peer: Peer, port: u16, service: &str, what: &str) -> Self {
+        Self { peer, server, client: peer.client(port, service, what), ended: BTreeMap::new() }
     }
 
     fn play(&mut self) {
@@ -82,7 +84,7 @@ impl Story {
         let with_spans = |(number, said): (&'a String, &'a String)| {
             let client = last(Kind::Client, &self.client, number);
             let server = last(Kind::Server, &self.server, number);
-            Ended { number, said, client, server }
+            Ended { peer: self.peer, number, said, client, server }
         };
         self.ended.iter().map(with_spans).collect()
     }
@@ -96,9 +98,25 @@ impl Ended<'_> {
         let [client, server] = [self.client, self.server].map(code);
         // A cancel that a busy machine writes when the time is over cannot be told from that.
         let late = self.number.starts_with('n') && self.lasted() >= 195_000_000;
-        let is_right = |code: &str| code == self.said || late && code == "DEADLINE_EXCEEDED";
+        // What gRPC's documents call UNAVAILABLE, a lost connection, tonic calls UNKNOWN.
+        let lost = self.peer == Peer::Rust && self.number == "o0" && self.said == "UNKNOWN";
+        // gRPC's documents make INTERNAL of a reset with NO_ERROR, and grpc-java makes UNAVAILABLE of it.
+        let no_error = self.peer == Peer::Java && self.client.text("error.type") == Some("NO_ERROR");
+        let is_right = |code: &str| {
+            code == self.said
+                || late && code == "DEADLINE_EXCEEDED"
+                || lost && code == "UNAVAILABLE"
+                || no_error && code == "INTERNAL" && self.said == "UNAVAILABLE"
+        };
+        // A server that reads a request together with its end, when its client is done, has seen no time pass. And
+        // Debian's libgrpc writes what its handler returns behind the reset, which is that.
+        let cancelled = self.server.start >= self.client.end || self.peer == Peer::Cpp;
         assert!(client.is_none_or(is_right), "{}", context());
-        assert!(server.is_none_or(is_right), "{}", context());
+        assert!(
+            server.is_none_or(|code| is_right(code) || cancelled && code == "CANCELLED"),
+            "{}",
+            context()
+        );
         assert_eq!(self.client.status == 2, self.said != "OK", "{}", context());
         assert_eq!(self.client.text("error.type").is_some(), self.said != "OK", "{}", context());
         assert!(
@@ -140,18 +158,22 @@ fn assert_endings(peer: Peer) {
     let mut stopped = Story::new(peer, &service, "Stop");
     let mut drained = Story::new(peer, &service, "Drain");
     let (server, port) = resets();
-    let mut reset = Story::of(server, peer.client(port, &service, "answers"));
+    let mut reset = Story::of(server, peer, port, &service, "answers");
     let answer = |(n, status)| format!("if ($http_number = a{n}) {{ return {status}; }}\n");
     let answers: String = STATUSES.iter().enumerate().map(answer).collect();
     let page = nginx_that_answers(free_port(), &answers);
-    let mut refused = Story::of(page.process, peer.client(page.port, &service, "answers"));
+    let mut refused = Story::of(page.process, peer, page.port, &service, "answers");
 
     let stories = [&timed, &killed, &stopped, &drained, &reset, &refused];
     let traced = stories.into_iter().flat_map(|story| [&story.server, &story.client]);
     let settings = vec!["headers: {request: [number]}".to_owned()];
     let agent = Agent::start(&Options { settings, ..Options::only(traced) });
-    for story in [&mut timed, &mut stopped, &mut drained, &mut reset, &mut refused] {
+    for story in [&mut timed, &mut stopped, &mut drained, &mut reset] {
         story.play();
+    }
+    // Debian's libgrpc aborts at a page, whose content type is none of gRPC's, and tonic reads it as a message.
+    if !matches!(peer, Peer::Cpp | Peer::Rust) {
+        refused.play();
     }
     killed.client.write(b"call\n");
     killed.client.wait_for("open", LONG);
@@ -169,7 +191,8 @@ fn assert_endings(peer: Peer) {
     }
     assert_timed(&timed);
     assert_eq!([&killed, &stopped, &drained].map(Vec::len), [1; 3]);
-    assert_eq!((killed[0].said, drained[0].said), ("UNAVAILABLE", "OK"));
+    let lost = if peer == Peer::Rust { "UNKNOWN" } else { "UNAVAILABLE" };
+    assert_eq!((killed[0].said, drained[0].said), (lost, "OK"));
     killed[0].assert_known();
     assert_eq!(killed[0].server.text("error.type"), Some("connection_closed"));
     drained[0].assert_known();
@@ -187,7 +210,9 @@ fn assert_endings(peer: Peer) {
 /// Deadlines, cancels, and cancels not long before a deadline.
 fn assert_timed(calls: &[Ended<'_>]) {
     let of = |letter: char| calls.iter().filter(move |call| call.number.starts_with(letter));
-    assert_eq!(['w', 'd', 'c', 'n'].map(|letter| of(letter).count()), [1, 50, 20, 30]);
+    assert_eq!(['d', 'c', 'n'].map(|letter| of(letter).count()), [50, 20, 30]);
+    // Before them is what it takes for a client to write a request when it says so.
+    assert!(of('w').count() >= 1 && of('w').all(|call| call.said == "OK"));
     assert!(of('d').all(|call| call.said == "DEADLINE_EXCEEDED"));
     // The time that a client counts from begins before it writes the request, now and then by too much to be sure.
     let known = of('d').filter(|call| call.is_known()).count();
@@ -203,6 +228,24 @@ fn assert_timed(calls: &[Ended<'_>]) {
 fn no_call_of_grpc_go_that_breaks_off_has_a_wrong_code() {
     let _machine = live!();
     assert_endings(Peer::Go);
+}
+
+#[test]
+fn no_call_of_grpc_java_that_breaks_off_has_a_wrong_code() {
+    let _machine = live!();
+    assert_endings(Peer::Java);
+}
+
+#[test]
+fn no_call_of_grpc_cpp_that_breaks_off_has_a_wrong_code() {
+    let _machine = live!();
+    assert_endings(Peer::Cpp);
+}
+
+#[test]
+fn no_call_of_tonic_that_breaks_off_has_a_wrong_code() {
+    let _machine = live!();
+    assert_endings(Peer::Rust);
 }
 
 #[test]

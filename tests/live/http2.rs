@@ -1,6 +1,9 @@
 //! HTTP/2 between programs that have nothing to do with each other's implementation, or with ours.
 
-use std::{collections::HashMap, process::Command};
+use std::{
+    collections::{BTreeMap, HashMap},
+    process::Command,
+};
 
 use acceptance::{
     TempDir,
@@ -38,37 +41,63 @@ fn every_stream(serve: fn(&TempDir) -> (Process, u16)) {
             let options = Options { recorded: streams == "10", select, ..Options::only([&server]) };
             let agent = Agent::start(&options);
             let run = token();
+            let targets: Vec<_> = names
+                .iter()
+                .map(String::as_str)
+                .chain(["none"])
+                .map(|name| format!("/{name}?{run}"))
+                .collect();
             let requests = REQUESTS.to_string();
             let mut command = Command::new("h2load");
             command.args(["-n", &requests, "-c", connections, "-m", streams]);
-            let url = |name: &String| format!("http://127.0.0.1:{port}/{name}?{run}");
-            command.args(names.iter().map(url)).arg(format!("http://127.0.0.1:{port}/none?{run}"));
+            command.args(targets.iter().map(|target| format!("http://127.0.0.1:{port}{target}")));
             let said = output("h2load", &mut command);
-            assert!(said.contains(&format!("{requests} done")), "{said}");
+            let sent = sent(&targets, connections.parse().unwrap());
+            let found: usize =
+                sent.iter().filter(|((_, status), _)| *status == 200).map(|(_, count)| count).sum();
+            let codes = format!("status codes: {found} 2xx, 0 3xx, {} 4xx, 0 5xx", REQUESTS - found);
+            assert!(said.contains(&format!("{requests} done")) && said.contains(&codes), "{said}");
             let finished = agent.finish(&run, 2 * REQUESTS);
             assert_accounted(&finished.counters);
             let context = format!("{streams} streams over {connections} connections");
-            assert_both_sides(&finished.spans, &context);
+            assert_both_sides(&finished.spans, &sent, &context);
         }
     }
 }
 
-fn assert_both_sides(spans: &[Span], context: &str) {
+/// How often each target is asked for, and the status it has: every connection of h2load has the same share of the
+/// requests, and takes the targets in turn.
+fn sent(targets: &[String], connections: usize) -> BTreeMap<(String, i64), usize> {
+    let mut sent = BTreeMap::new();
+    for target in (0..connections).flat_map(|_| targets.iter().cycle().take(REQUESTS / connections)) {
+        let status = if target.starts_with("/none?") { 404 } else { 200 };
+        *sent.entry((target.clone(), status)).or_default() += 1;
+    }
+    sent
+}
+
+fn assert_both_sides(spans: &[Span], sent: &BTreeMap<(String, i64), usize>, context: &str) {
     let (clients, servers): (Vec<_>, Vec<_>) = spans.iter().partition(|span| span.kind == Kind::Client);
     assert_eq!((clients.len(), servers.len()), (REQUESTS, REQUESTS), "{context}");
-    spans.iter().for_each(right);
+    spans.iter().for_each(is_plain);
+    for side in [&clients, &servers] {
+        let mut seen = BTreeMap::new();
+        for span in side {
+            *seen.entry((span.target(), span.code().unwrap_or_default())).or_default() += 1;
+        }
+        assert_eq!(&seen, sent, "{context}");
+    }
     let by_id: HashMap<_, _> = clients.iter().map(|span| ((&span.trace, &span.span), *span)).collect();
     for server in servers {
         let parent = server.parent.as_ref().and_then(|parent| by_id.get(&(&server.trace, parent)));
         let client = parent.unwrap_or_else(|| panic!("no parent, {context}: {server:#?}"));
-        assert_eq!((client.path(), client.code()), (server.path(), server.code()), "{context}");
+        assert_eq!((client.target(), client.code()), (server.target(), server.code()), "{context}");
     }
 }
 
-/// HTTP, with the status of what it asked for.
-fn right(span: &Span) {
-    let expected = if span.path() == "/none" { 404 } else { 200 };
-    assert_eq!((span.method(), span.code()), ("GET", Some(expected)), "{span:#?}");
+/// Nothing but HTTP.
+fn is_plain(span: &Span) {
+    assert_eq!(span.method(), "GET", "{span:#?}");
     assert_eq!(span.text("network.protocol.version"), Some("2"));
     assert!(
         span.text("rpc.system.name").is_none() && span.text("spandrel.incomplete").is_none(),

@@ -13,8 +13,13 @@ use acceptance::{
     spandrel::{Agent, Finished, Options, assert_accounted, counter},
     token,
     wait::{LONG, poll},
-    workload::http2::{nghttpd, nghttpd_with},
+    workload::{
+        grpc::{self, Peer},
+        http2::{nghttpd, nghttpd_with},
+    },
 };
+
+use super::grpc::code;
 
 const UPLOAD: usize = 100_000_000;
 
@@ -42,6 +47,42 @@ fn of_a_long_upload_less_than_one_percent_is_copied() {
     let copied = kernel(&finished, "copied_bytes");
     assert!(copied < 2 * UPLOAD as u64 / 100, "{copied} bytes copied");
     assert_eq!(kernel(&finished, "uncopied_bytes"), 0);
+}
+
+/// Frames of 4 KiB are copied whole, and of messages that share a frame only the first is certain to be copied.
+#[test]
+fn messages_in_short_frames_or_many_to_a_frame_are_counted_right_or_not_at_all() {
+    let _machine = live!();
+    for (peer, messages, length) in [(Peer::Go, 2_560, 4_091), (Peer::Rust, 10_000, 1_024)] {
+        let service = format!("{}.Bulk", token());
+        let (server, port) = Peer::Go.serve(&service);
+        let mut client = peer.client(port, &service, "bulk");
+        let agent = Agent::start(&Options::only([&server, &client]));
+        grpc::call(&mut client, &server);
+        let finished = agent.finish_where(2, |_| true);
+        assert_accounted(&finished.counters);
+        let mut counted = Vec::new();
+        for span in &finished.spans {
+            assert_eq!(
+                (span.name.as_str(), code(span)),
+                (&*format!("{service}/Upload"), Some("OK")),
+                "{span:#?}"
+            );
+            assert!(span.text("spandrel.incomplete").is_none(), "{span:#?}");
+            let [sent, received] =
+                ["sent", "received"].map(|way| span.number(&format!("spandrel.rpc.messages.{way}")));
+            let (many, one) = if span.kind == Kind::Client { (sent, received) } else { (received, sent) };
+            assert!(many.is_none_or(|count| count == messages) && one == Some(1), "{span:#?}");
+            counted.push((span.kind, many));
+        }
+        let [copied, skipped, uncopied] =
+            ["copied_bytes", "skipped_bytes", "uncopied_bytes"].map(|name| kernel(&finished, name));
+        eprintln!(
+            "{peer:?}: {} bytes of messages, seen twice: {copied} copied, {skipped} skipped; counted {counted:?}",
+            messages * length
+        );
+        assert_eq!(uncopied, 0);
+    }
 }
 
 fn kernel(finished: &Finished, counter: &str) -> u64 {

@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use super::{built, compiled, go_compiler, python};
+use super::{built, go_compiler, python};
 use crate::{
     free_port,
     process::{Process, output},
@@ -54,12 +54,6 @@ impl Pair {
         Self { server, client: peer.client(port, service, what) }
     }
 
-    /// The same with the calls of `load`, but few of them: for captures.
-    pub fn few(peer: Peer, service: &str) -> Self {
-        let (server, port) = peer.serve(service);
-        Self { server, client: peer.client_of(port, service, "load", Some("10")) }
-    }
-
     /// Lets the client make its calls; what it wrote. It checks the answers itself.
     pub fn call(&mut self) -> String {
         call(&mut self.client, &self.server)
@@ -89,6 +83,11 @@ impl Peer {
     /// A client of whoever listens on this port, that has not called yet.
     pub fn client(self, port: u16, service: &str, what: &str) -> Process {
         self.client_of(port, service, what, None)
+    }
+
+    /// The same with few calls: for captures.
+    pub fn few(self, port: u16, service: &str, what: &str) -> Process {
+        self.client_of(port, service, what, Some("10"))
     }
 
     /// The same, of so many unary calls if `calls` says so, and a tenth as many of each streaming kind.
@@ -127,10 +126,10 @@ impl Peer {
 }
 
 fn from_distribution() -> PathBuf {
-    let source = workload_file("grpc/peer.cc");
-    let directory = compiled(&source, |directory| {
+    let source = workload_file("grpc");
+    let directory = built(&texts(&source, &["peer.cc", "endings.h"]), |directory| {
         let mut compiler = Command::new("g++");
-        compiler.args(["-std=c++17", "-O1", "-o"]).arg(directory.join("peer")).arg(&source);
+        compiler.args(["-std=c++17", "-O1", "-o"]).arg(directory.join("peer")).arg(source.join("peer.cc"));
         output("g++", compiler.args(["-lgrpc++", "-lgrpc", "-lgpr", "-labsl_synchronization"]));
     });
     directory.join("peer")
@@ -139,14 +138,15 @@ fn from_distribution() -> PathBuf {
 /// A directory of classes and archives.
 fn from_maven() -> PathBuf {
     let source = workload_file("grpc/java");
-    built(&texts(&source, &["pom.xml", "Peer.java"]), |directory| {
+    let classes = ["Peer.java", "Endings.java"];
+    built(&texts(&source, &["pom.xml", classes[0], classes[1]]), |directory| {
         let mut maven = Command::new("mvn");
         maven.args(["--batch-mode", "--quiet", MAVEN_PLUGIN, "-DincludeScope=runtime", "--file"]);
         maven.arg(source.join("pom.xml"));
         output("mvn", maven.arg(format!("-DoutputDirectory={}", directory.display())));
         let mut compiler = Command::new("javac");
         compiler.arg("-cp").arg(directory.join("*")).arg("-d").arg(directory);
-        output("javac", compiler.arg(source.join("Peer.java")));
+        output("javac", compiler.args(classes.map(|class| source.join(class))));
     })
 }
 

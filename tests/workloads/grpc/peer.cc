@@ -1,4 +1,5 @@
-// gRPC's own C++: `server PORT SERVICE`, or `client PORT SERVICE load|scan`, which begins at a line of input. See live/grpc.rs.
+// gRPC's own C++: `server PORT SERVICE`, or `client PORT SERVICE WHAT`, which begins at a line of input. WHAT is `load`,
+// `scan`, `endings`, `answers` or a method of endings.h. See live/grpc.rs and its neighbours.
 // It does what generated code does, with bytes for messages: the service has a name only when it runs.
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/client_unary_call.h>
@@ -14,6 +15,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "endings.h"
 
 using grpc::ByteBuffer;
 using grpc::ClientContext;
@@ -42,6 +45,9 @@ class Service : public grpc::Service {
     add("Download", RpcMethod::SERVER_STREAMING, new Download(&download, this));
     add("Chat", RpcMethod::BIDI_STREAMING, new Chat(&chat, this));
     add("Slow", RpcMethod::SERVER_STREAMING, new Download(&slow, this));
+    add("Wait", RpcMethod::SERVER_STREAMING, new Download(&endings::wait<Service>, this));
+    add("Stop", RpcMethod::SERVER_STREAMING, new Download(&endings::stop<Service>, this));
+    add("Drain", RpcMethod::SERVER_STREAMING, new Download(&endings::drain<Service>, this));
   }
 
  private:
@@ -105,6 +111,8 @@ void serve(const std::string& address, const std::string& name) {
   auto server = builder.BuildAndStart();
   if (!server) std::abort();
   std::cout << "listening" << std::endl;
+  auto grace = endings::over().get_future().get();
+  server->Shutdown(std::chrono::system_clock::now() + grace);
   server->Wait();
 }
 
@@ -154,6 +162,25 @@ class Client {
     expect(download("Slow", number("l", 0), "") == 2, "Slow");
     auto lasted = std::chrono::steady_clock::now() - start;
     std::cout << "slow " << std::chrono::duration_cast<std::chrono::microseconds>(lasted).count() << std::endl;
+  }
+
+  void endings(const std::string& what) {
+    auto call = [this](const std::string& name, const std::string& number, const std::string& request,
+                       const endings::During& during) {
+      Call call(*this, name, RpcMethod::SERVER_STREAMING, number);
+      using Stream = grpc::internal::ClientReaderFactory<ByteBuffer>;
+      endings::call(&call.context, number, during, [&] {
+        return std::unique_ptr<grpc::ClientReader<ByteBuffer>>(
+            Stream::Create(channel_.get(), call.method, &call.context, bytes(request)));
+      });
+    };
+    if (what == "endings") {
+      endings::all(call, at_a_time);
+    } else if (what == "answers") {
+      endings::answers(call);
+    } else {
+      endings::open(call, what);
+    }
   }
 
   void scan() {
@@ -235,7 +262,14 @@ int main(int, char** arguments) {
   std::getline(std::cin, line);
   {
     Client client(address, service);
-    std::string(arguments[4]) == "scan" ? client.scan() : client.load();
+    std::string what = arguments[4];
+    if (what == "load") {
+      client.load();
+    } else if (what == "scan") {
+      client.scan();
+    } else {
+      client.endings(what);
+    }
   }
   std::cout << "done" << std::endl;
 }

@@ -1,8 +1,11 @@
-//! tonic: `server PORT SERVICE`, or `client PORT SERVICE load|scan`, which begins at a line of input. See live/grpc.rs.
+//! tonic: `server PORT SERVICE`, or `client PORT SERVICE WHAT`, which begins at a line of input. WHAT is `load`, `scan`,
+//! `bulk`, `endings`, `answers` or a method of endings.rs. See live/grpc.rs and its neighbours.
 
 #![expect(clippy::unwrap_used, reason = "a program of the tests: a panic is how it fails")]
 #![expect(clippy::print_stdout, reason = "this is how it speaks to the test")]
 
+#[path = "endings.rs"]
+mod endings;
 #[path = "../tasks.rs"]
 mod tasks;
 
@@ -17,6 +20,7 @@ use self::tasks::at_a_time;
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use http::uri::PathAndQuery;
+use tokio::sync::Notify;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{
     Code, Request, Response, Status, Streaming,
@@ -103,7 +107,7 @@ async fn slow(_: Request<Bytes>) -> Result<Response<impl Stream<Item = Result<By
     Ok(Response::new(messages))
 }
 
-async fn handle(service: Arc<str>, request: http::Request<Body>) -> http::Response<Body> {
+async fn handle(service: Arc<str>, over: Arc<Notify>, request: http::Request<Body>) -> http::Response<Body> {
     let path = request.uri().path().to_owned();
     let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(&*service));
     let mut server = server::Grpc::new(Raw);
@@ -120,18 +124,27 @@ async fn handle(service: Arc<str>, request: http::Request<Body>) -> http::Respon
             server.streaming(service_fn(echo), request).await
         }
         Some("/Slow") => server.server_streaming(service_fn(slow), request).await,
+        Some("/Wait") => server.server_streaming(service_fn(endings::wait), request).await,
+        Some("/Stop") => server.server_streaming(service_fn(endings::stop), request).await,
+        Some("/Drain") => {
+            let drain = |request| endings::drain(request, Arc::clone(&over));
+            server.server_streaming(service_fn(drain), request).await
+        }
         _ => Status::unimplemented("no such method").into_http(),
     }
 }
 
 async fn serve(port: u16, service: String) {
     let service: Arc<str> = service.into();
+    let over = Arc::new(Notify::new());
+    let ending = Arc::clone(&over);
     let methods = service_fn(move |request| {
-        let service = Arc::clone(&service);
-        async move { Ok::<_, Infallible>(handle(service, request).await) }
+        let (service, over) = (Arc::clone(&service), Arc::clone(&over));
+        async move { Ok::<_, Infallible>(handle(service, over, request).await) }
     });
     println!("listening");
-    Server::builder().serve(([127, 0, 0, 1], port).into(), methods).await.unwrap();
+    let address = ([127, 0, 0, 1], port).into();
+    Server::builder().serve_with_shutdown(address, methods, ending.notified()).await.unwrap();
 }
 
 #[derive(Clone)]
@@ -141,14 +154,29 @@ struct Client {
 }
 
 impl Client {
+    fn path(&self, method: &str) -> PathAndQuery {
+        PathAndQuery::try_from(format!("/{}/{method}", self.service)).unwrap()
+    }
+
+    fn request<T>(&self, number: &str, content: T) -> Request<T> {
+        let mut request = Request::new(content);
+        request.metadata_mut().insert("number", number.parse().unwrap());
+        request
+    }
+
+    /// Sends one message; what comes back, as it comes.
+    async fn answers(&self, method: &str, request: Request<Bytes>) -> Result<Streaming<Bytes>, Status> {
+        let mut client = client::Grpc::new(self.channel.clone());
+        client.ready().await.map_err(|error| Status::from_error(error.into()))?;
+        Ok(client.server_streaming(request, self.path(method), Raw).await?.into_inner())
+    }
+
     /// Sends these messages; what comes back.
     async fn call(&self, method: &str, number: String, messages: Vec<Bytes>) -> Result<Vec<Bytes>, Status> {
-        let path = PathAndQuery::try_from(format!("/{}/{method}", self.service)).unwrap();
-        let mut request = Request::new(tokio_stream::iter(messages));
-        request.metadata_mut().insert("number", number.parse().unwrap());
+        let request = self.request(&number, tokio_stream::iter(messages));
         let mut client = client::Grpc::new(self.channel.clone());
         client.ready().await.unwrap();
-        let mut answers = client.streaming(request, path, Raw).await?.into_inner();
+        let mut answers = client.streaming(request, self.path(method), Raw).await?.into_inner();
         let mut received = Vec::new();
         while let Some(answer) = answers.message().await? {
             received.push(answer);
@@ -157,23 +185,24 @@ impl Client {
     }
 
     async fn load(self) {
-        at_a_time(50, 1000, &self, |client, n| async move {
+        let calls = env::var("CALLS").map_or(1000, |few| few.parse().unwrap());
+        at_a_time(50, calls, &self, |client, n| async move {
             let message = Bytes::from(vec![b'x'; n]);
             let answers = client.call("Unary", format!("u{n}"), vec![message.clone()]).await.unwrap();
             assert_eq!(answers, [message]);
         })
         .await;
-        at_a_time(10, 100, &self, |client, n| async move {
+        at_a_time(10, calls / 10, &self, |client, n| async move {
             let messages = vec![Bytes::from("x"); 5];
             assert_eq!(client.call("Upload", format!("r{n}"), messages).await.unwrap(), ["5"]);
         })
         .await;
-        at_a_time(10, 100, &self, |client, n| async move {
+        at_a_time(10, calls / 10, &self, |client, n| async move {
             let answers = client.call("Download", format!("d{n}"), vec!["7".into()]).await.unwrap();
             assert_eq!(answers.len(), 7);
         })
         .await;
-        at_a_time(10, 100, &self, |client, n| async move {
+        at_a_time(10, calls / 10, &self, |client, n| async move {
             let messages = vec![Bytes::from("x"); 4];
             assert_eq!(client.call("Chat", format!("c{n}"), messages.clone()).await.unwrap(), messages);
         })
@@ -185,6 +214,12 @@ impl Client {
         let start = Instant::now();
         assert_eq!(self.call("Slow", "l0".to_owned(), vec![Bytes::new()]).await.unwrap().len(), 2);
         println!("slow {}", start.elapsed().as_micros());
+    }
+
+    /// Many messages, which the library puts into each frame.
+    async fn bulk(self) {
+        let messages = vec![Bytes::from(vec![b'x'; 1024]); 10_000];
+        assert_eq!(self.call("Upload", "b0".to_owned(), messages).await.unwrap(), ["10000"]);
     }
 
     async fn scan(self) {
@@ -200,7 +235,11 @@ impl Client {
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [role, port, service, what @ ..] = arguments.as_slice() else { panic!("not so: {arguments:?}") };
+    let (role, port, service, what) = match arguments.as_slice() {
+        [role, port, service] => (role, port, service, "load"),
+        [role, port, service, what] => (role, port, service, what.as_str()),
+        _ => panic!("not so: {arguments:?}"),
+    };
     if role == "server" {
         return serve(port.parse().unwrap(), service.clone()).await;
     }
@@ -209,8 +248,12 @@ async fn main() {
     let address = Channel::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
     let client = Client { channel: address.connect().await.unwrap(), service: service.as_str().into() };
     match what {
-        [what] if what == "scan" => client.scan().await,
-        _ => client.load().await,
+        "load" => client.load().await,
+        "scan" => client.scan().await,
+        "bulk" => client.bulk().await,
+        "endings" => client.endings().await,
+        "answers" => client.answered().await,
+        method => client.open(method).await,
     }
     println!("done");
 }

@@ -1,5 +1,5 @@
 // grpc-go: `server PORT SERVICE`, or `client PORT SERVICE WHAT`, which begins at a line of input. WHAT is `load`, `scan`,
-// `single`, `traced`, `endings`, `answers` or a method of endings.go. See live/grpc.rs and its neighbours.
+// `single`, `traced`, `bulk`, `endings`, `answers` or a method of endings.go. See live/grpc.rs and its neighbours.
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -179,11 +180,15 @@ func expect(right bool, what ...any) {
 	}
 }
 
-func (c client) load() {
-	calls := 1000
+func calls(usual int) int {
 	if few, err := strconv.Atoi(os.Getenv("CALLS")); err == nil {
-		calls = few
+		return few
 	}
+	return usual
+}
+
+func (c client) load() {
+	calls := calls(1000)
 	atATime(50, calls, func(n int) {
 		_, err := c.unary("Unary", fmt.Sprint("u", n), make([]byte, n))
 		must(err)
@@ -237,9 +242,12 @@ func main() {
 	case "scan":
 		caller.scan()
 	case "single":
-		atATime(1, 50, func(n int) { caller.must("Unary", fmt.Sprint("u", n)) })
+		atATime(1, calls(50), func(n int) { caller.must("Unary", fmt.Sprint("u", n)) })
 	case "traced":
 		atATime(50, 1000, func(n int) { caller.must("Unary", fmt.Sprint("u", n), "traceparent", traceparent(n)) })
+	case "bulk":
+		// With their prefixes, frames of 4 KiB.
+		expect(caller.stream("Upload", "b0", 2560, strings.Repeat("x", 4091)) == 1, "Upload")
 	case "endings":
 		caller.endings()
 	case "answers":

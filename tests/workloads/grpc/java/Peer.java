@@ -37,7 +37,10 @@ import java.util.concurrent.Future;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 
-/** grpc-java: `server PORT SERVICE`, or `client PORT SERVICE load|scan`, which begins at a line of input. See live/grpc.rs. */
+/**
+ * grpc-java: `server PORT SERVICE`, or `client PORT SERVICE WHAT`, which begins at a line of input. WHAT is `load`, `scan`,
+ * `endings`, `answers` or a method of Endings. See live/grpc.rs and its neighbours.
+ */
 class Peer {
     final String service;
 
@@ -56,10 +59,13 @@ class Peer {
         System.in.read();
         ManagedChannel channel = NettyChannelBuilder.forAddress(address, InsecureChannelCredentials.create()).build();
         var client = new Client(peer, channel);
-        if (arguments[3].equals("scan")) {
-            client.scan();
-        } else {
-            client.load();
+        var endings = new Endings.Client(client);
+        switch (arguments[3]) {
+            case "load" -> client.load();
+            case "scan" -> client.scan();
+            case "endings" -> endings.all();
+            case "answers" -> endings.answers();
+            default -> endings.open(arguments[3]);
         }
         channel.shutdownNow();
         System.out.println("done");
@@ -92,6 +98,7 @@ class Peer {
     }
 
     void serve(InetSocketAddress address) throws Exception {
+        var endings = new Endings.Methods();
         var methods = ServerServiceDefinition.builder(service)
             .addMethod(method("Unary", MethodType.UNARY), asyncUnaryCall(Peer::unary))
             .addMethod(method("Status", MethodType.UNARY), asyncUnaryCall(Peer::status))
@@ -99,9 +106,13 @@ class Peer {
             .addMethod(method("Download", MethodType.SERVER_STREAMING), asyncServerStreamingCall(Peer::download))
             .addMethod(method("Chat", MethodType.BIDI_STREAMING), asyncBidiStreamingCall(Peer::chat))
             .addMethod(method("Slow", MethodType.SERVER_STREAMING), asyncServerStreamingCall(Peer::slow))
+            .addMethod(method("Wait", MethodType.SERVER_STREAMING), asyncServerStreamingCall(endings::sit))
+            .addMethod(method("Stop", MethodType.SERVER_STREAMING), asyncServerStreamingCall(endings::stop))
+            .addMethod(method("Drain", MethodType.SERVER_STREAMING), asyncServerStreamingCall(endings::drain))
             .build();
         var builder = NettyServerBuilder.forAddress(address, InsecureServerCredentials.create());
         Server server = builder.addService(methods).build().start();
+        endings.server.complete(server);
         System.out.println("listening");
         server.awaitTermination();
     }
