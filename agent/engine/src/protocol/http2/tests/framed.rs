@@ -8,15 +8,15 @@ use crate::{
 
 /// Feeds records of the request direction: offset in the call, what was left out before the record, its bytes, what
 /// was left out behind them, and what the kernel side says of frames.
-struct Kernel {
-    connection: Connection,
-    out: Recorder,
-    position: u64,
-    now: Time,
+pub(super) struct Kernel {
+    pub(super) connection: Connection,
+    pub(super) out: Recorder,
+    pub(super) position: u64,
+    pub(super) now: Time,
 }
 
 impl Kernel {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             connection: Connection::new(role(Side::Server), true),
             out: Recorder::default(),
@@ -25,7 +25,7 @@ impl Kernel {
         }
     }
 
-    fn record(&mut self, direction: Direction, data: (u64, &[u8], u64), framing: Framing) {
+    pub(super) fn record(&mut self, direction: Direction, data: (u64, &[u8], u64), framing: Framing) {
         let (left_out, bytes, gap) = data;
         self.now += 1_000;
         self.position += left_out;
@@ -44,11 +44,11 @@ impl Kernel {
         self.position += bytes.len() as u64 + gap;
     }
 
-    fn requests(&mut self, left_out: u64, bytes: &[u8], gap: u64, framing: Framing) {
+    pub(super) fn requests(&mut self, left_out: u64, bytes: &[u8], gap: u64, framing: Framing) {
         self.record(Direction::Received, (left_out, bytes, gap), framing);
     }
 
-    fn from(&self, offset: u64) -> Framing {
+    pub(super) fn from(&self, offset: u64) -> Framing {
         Framing::From(self.position + offset)
     }
 }

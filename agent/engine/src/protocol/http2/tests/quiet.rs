@@ -1,52 +1,26 @@
 //! Frames that make no records: what the kernel side is told, and what it says of them.
 
-use super::*;
+use super::{framed::Kernel, *};
 use crate::{
-    event::{ConnectionId, Data, Framing, Quiet, Time},
+    event::{Framing, Quiet},
     protocol::Unseen,
 };
 
 const FRAME: usize = 16_384;
 
-/// The requests of a connection as a kernel side records them that follows frames.
-struct Kernel {
-    connection: Connection,
-    out: Recorder,
-    position: u64,
-    now: Time,
+/// A connection whose first bytes are these.
+fn connection(first: &[&[u8]]) -> Kernel {
+    let mut kernel = Kernel::new();
+    let first = [&[PREFACE, &settings(&[])], first].concat().concat();
+    kernel.frames(&first, 0, 24);
+    kernel
 }
 
 impl Kernel {
-    /// A connection whose first bytes are these.
-    fn new(first: &[&[u8]]) -> Self {
-        let connection = Connection::new(role(Side::Server), true);
-        let mut kernel = Self { connection, out: Recorder::default(), position: 0, now: 0 };
-        let first = [&[PREFACE, &settings(&[])], first].concat().concat();
-        kernel.frames(&first, 0, 24);
-        kernel
-    }
-
-    fn data(&mut self, bytes: &[u8], gap: u64, framing: Framing) {
-        self.now += 1_000;
-        let data = Data {
-            conn: ConnectionId::default(),
-            call: call_at(self.now),
-            direction: Direction::Received,
-            position: self.position,
-            bytes,
-            gap,
-            call_offset: 0,
-            ambiguous: false,
-            framing,
-        };
-        self.connection.data(&data, self.now, &mut self.out);
-        self.position += bytes.len() as u64 + gap;
-    }
-
     /// Bytes with frames from an offset on, and content behind them that is left out.
     fn frames(&mut self, bytes: &[u8], gap: u64, first: u64) {
-        let framing = Framing::From(self.position + first);
-        self.data(bytes, gap, framing);
+        let framing = self.from(first);
+        self.requests(0, bytes, gap, framing);
     }
 
     /// A whole DATA frame of a stream, its content left out behind 32 bytes.
@@ -59,7 +33,7 @@ impl Kernel {
     fn quiet(&mut self, stream: u32, count: u64) {
         let content = count * FRAME as u64;
         let quiet = Quiet { stream, content };
-        self.data(&[], content + count * 9 + 13, Framing::Quiet(quiet));
+        self.requests(0, &[], content + count * 9 + 13, Framing::Quiet(quiet));
     }
 
     /// What is told of a stream that did not end before.
@@ -74,7 +48,7 @@ impl Kernel {
 fn upload() -> (Encoder, Kernel) {
     let mut client = Encoder::default();
     let head = client.post(1, "/upload");
-    let mut kernel = Kernel::new(&[&head]);
+    let mut kernel = connection(&[&head]);
     for _ in 0..5 {
         kernel.content(1, false);
     }
@@ -104,7 +78,7 @@ fn of_a_long_upload_the_kernel_side_is_told_once_that_its_content_tells_nothing(
 fn a_short_upload_and_a_call_are_worth_no_order() {
     let mut client = Encoder::default();
     let (short, call) = (client.post(1, "/short"), client.call(3, "/a.B/C"));
-    let mut kernel = Kernel::new(&[&short, &call]);
+    let mut kernel = connection(&[&short, &call]);
     for _ in 0..3 {
         kernel.content(1, false);
     }
