@@ -86,7 +86,7 @@ pub(crate) fn data(copied: u32, covered: u32) -> u64 {
 }
 
 #[inline(always)]
-pub(crate) fn header(kind: Kind, length: usize) -> RecordHeader {
+fn header(kind: Kind, length: usize) -> RecordHeader {
     // SAFETY: the helper only reads the clock.
     RecordHeader { kind, flags: 0, length: length as u32, time: unsafe { bpf_ktime_get_ns() } }
 }
@@ -187,15 +187,17 @@ unsafe fn addresses(record: *mut OpenRecord, sk: u64, family: u16) -> Result<(),
     Ok(())
 }
 
-/// Reports frames that passed without records.
+/// Lets `fill` write all of a record of frames that passed without records, `length` bytes of them. In the ring: on the
+/// stack it would be a large part of what kernels before 6.13 allow several functions in a row.
 #[inline(always)]
-pub(crate) fn quiet(record: QuietRecord) {
+pub(crate) fn quiet(length: u32, fill: impl FnOnce(&mut QuietRecord)) {
     let Some(mut entry) = RECORDS.reserve::<QuietRecord>(0) else {
         counters::add(counter::RING_FULL, 1);
-        counters::add(counter::RING_FULL_BYTES, u64::from(record.length));
+        counters::add(counter::RING_FULL_BYTES, u64::from(length));
         return;
     };
-    entry.write(record);
+    // SAFETY: every field is written before the record is read.
+    fill(unsafe { &mut *entry.as_mut_ptr() });
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
 }
 
@@ -214,7 +216,8 @@ pub(crate) fn end(
     if connection.flags & flag::ANNOUNCED == 0 || connection.flags & flag::ENDED != 0 {
         return true;
     }
-    if how != end::CALL_FAILED {
+    // Of one that was found gone nothing more is known.
+    if how != end::CALL_FAILED && how != end::SWEPT {
         for way in [direction::RECEIVED, direction::SENT] {
             if directions & 1 << way != 0 && connections::half(connection, way).quiet_length != 0 {
                 quiet::report(sk, u64::from(way), thread.key());

@@ -3,7 +3,7 @@
 //! in a row, once something else follows.
 
 use abi::{
-    Connection, ConnectionId, QuietRecord,
+    Connection, QuietRecord,
     conn::{
         Half, direction,
         frame::{HEADER, KEPT, NOT_DATA, QUIET, UNKNOWN},
@@ -13,7 +13,7 @@ use abi::{
     record::kind,
     settings::call,
 };
-use aya_ebpf::helpers::generated::bpf_probe_read_user;
+use aya_ebpf::helpers::{bpf_ktime_get_ns, generated::bpf_probe_read_user};
 
 use crate::{
     connections,
@@ -348,18 +348,24 @@ pub(crate) extern "C" fn report(sk: u64, way: u64, thread: u64) -> u64 {
     // The last frame may be cut off.
     let beyond = half.frame_at.saturating_sub(half.position);
     let beyond = if beyond < u64::from(length) { beyond as u32 } else { return 0 };
+    let position = half.frame_at.wrapping_sub(u64::from(length));
     let thread = Thread::of_key(thread);
-    output::quiet(QuietRecord {
-        header: output::header(kind::QUIET, size_of::<QuietRecord>()),
-        conn: ConnectionId { sock: sk, inode },
-        position: half.frame_at.wrapping_sub(u64::from(length)),
-        tgid: thread.tgid,
-        tid: thread.tid,
-        length: length - beyond,
-        content: content.saturating_sub(beyond),
-        stream,
-        direction: way as u8,
-        padding: [0; 3],
+    output::quiet(length - beyond, |record| {
+        record.header.kind = kind::QUIET;
+        record.header.flags = 0;
+        record.header.length = size_of::<QuietRecord>() as u32;
+        // SAFETY: the helper only reads the clock.
+        record.header.time = unsafe { bpf_ktime_get_ns() };
+        record.conn.sock = sk;
+        record.conn.inode = inode;
+        record.position = position;
+        record.tgid = thread.tgid;
+        record.tid = thread.tid;
+        record.length = length - beyond;
+        record.content = content.saturating_sub(beyond);
+        record.stream = stream;
+        record.direction = way as u8;
+        record.padding = [0; 3];
     });
     0
 }
