@@ -306,7 +306,15 @@ fn what_is_written_without_secrets_gives_the_same_spans() {
             tell(&mut engine, &mut writer);
         }
         writer.finish().unwrap();
-        assert_eq!(replayed(&copy), replayed(&path), "{}", path.display());
+        let (mut written, mut whole) = (replayed(&copy), replayed(&path));
+        // Trailers of gRPC-Web that are compressed or in base64 are overwritten: the code of such a call is not known
+        // again, nor, of base64, how many messages it has. What else a span is stays.
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"web")) {
+            for span in written.0.iter_mut().chain(&mut whole.0) {
+                span.truncate(span.find(", attributes:").unwrap());
+            }
+        }
+        assert_eq!(written, whole, "{}", path.display());
     }
 }
 
