@@ -106,7 +106,12 @@ pub(super) fn status(error: bool, rpc: &Rpc, policy: &Policy) -> Status {
 /// `package.Service/Method` (gRPC over HTTP/2, Path).
 fn method(head: &Head) -> Option<String> {
     let path = Target::of(head).path?;
-    Some(redact::path(path.strip_prefix(b"/").unwrap_or(path), head.target_truncated))
+    // As a path: without its slash what there is of a cut one could be credentials.
+    let mut shown = redact::path(path, head.target_truncated);
+    if shown.starts_with('/') {
+        shown.remove(0);
+    }
+    Some(shown)
 }
 
 /// Adds host and port of `:authority`.
