@@ -17,9 +17,8 @@ fn calls(version: &str) -> BTreeMap<String, Call> {
     let mut calls = BTreeMap::new();
     calls.extend((0..200).map(|number| (format!("u{number}"), ok("Status", [1, 1]))));
     calls.extend((0..20).map(|number| (format!("d{number}"), ok("Download", [1, 7]))));
-    // Compressed trailers are not read.
-    let unknown = || Call { code: None, ..ok("Status", [1, 1]) };
-    calls.extend((0..20).map(|number| (format!("z{number}"), unknown())));
+    // Their trailers are compressed.
+    calls.extend((0..20).map(|number| (format!("z{number}"), ok("Status", [1, 1]))));
     if version == "2" {
         for (letter, method, answers) in [("g", "Status", 1), ("h", "Download", 7)] {
             calls.extend((0..20).map(|number| (format!("{letter}{number}"), ok(method, [1, answers]))));
