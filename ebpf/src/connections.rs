@@ -219,6 +219,12 @@ fn base(connection: &mut Connection, direction: u8, first: u32) {
     }
 }
 
+/// The flag that says that the sequence number of position 0 of a direction is known.
+#[inline(always)]
+fn based(direction: u8) -> u16 {
+    if direction == direction::RECEIVED { flag::BASED_RECEIVED } else { flag::BASED_SENT }
+}
+
 /// One direction, without an index that the compiler would guard with a panic.
 #[inline(always)]
 pub(crate) fn half(connection: &mut Connection, direction: u8) -> &mut Half {
@@ -290,9 +296,7 @@ pub(crate) fn mark(
         if connection.flags & (flag::FROM_OPENING | flag::ISN_KNOWN) == flag::FROM_OPENING {
             base_fresh(connection, socket.sk)?;
         }
-        let based =
-            if call.direction == direction::RECEIVED { flag::BASED_RECEIVED } else { flag::BASED_SENT };
-        if connection.flags & (flag::FROM_OPENING | based) == flag::FROM_OPENING {
+        if connection.flags & (flag::FROM_OPENING | based(call.direction)) == flag::FROM_OPENING {
             return Ok(true);
         }
         return mark_sequence(socket.sk, call);

@@ -26,7 +26,7 @@ pub(crate) const AHEAD: u32 = 1024;
 /// Headers in so many bytes, at most: those read ahead, and those that were judged before.
 const HEADERS: usize = (AHEAD as usize + limit::JUDGED_MAX) / HEADER as usize + 2;
 /// A payload has at most 2^24 - 1 bytes.
-const LENGTH_MAX: u64 = 0xff_ffff;
+pub(crate) const LENGTH_MAX: u64 = 0xff_ffff;
 /// The bytes of a header that tell its length and its type.
 const WORD: u32 = 4;
 const DATA: u32 = 0;

@@ -34,9 +34,6 @@ const FEW: u32 = 4;
 /// Bytes of a row at most, so that what one call adds to them fits.
 const ROW_MAX: u32 = 1 << 30;
 
-/// The longest payload of a frame.
-const PAYLOAD_MAX: u64 = 0xff_ffff;
-
 /// Types and flags of frames (RFC 9113, 6).
 const DATA: u64 = 0;
 const PRIORITY: u64 = 2;
@@ -165,7 +162,7 @@ pub(crate) fn passes(
     let (position, kept) = (half.position, u32::from(half.frame_kept));
     let payload = half.frame_at.wrapping_sub(position);
     // Where it is not known where a frame begins, or this has passed, the payload is longer than any.
-    if payload > PAYLOAD_MAX || half.frame_have != 0 {
+    if payload > frames::LENGTH_MAX || half.frame_have != 0 {
         return Ok(false);
     }
     let left_out = kept >= KEPT && kept != u32::from(NOT_DATA);

@@ -7,7 +7,7 @@ use abi::Connection;
 use aya_ebpf::helpers::{bpf_get_current_task, generated::bpf_get_current_task_btf};
 
 use crate::{
-    connections, copy,
+    connections,
     error::ProbeError,
     memory,
     settings::{offset, setting},
@@ -131,12 +131,6 @@ pub(crate) fn inode_of(sk: u64) -> Result<u64, ProbeError> {
         return Ok(0);
     }
     memory::kernel(socket.wrapping_add(offset!(socket_to_inode) as u64), offset!(inode_number))
-}
-
-/// Address of a socket that a program was told as an argument.
-#[inline(always)]
-pub(crate) fn number_of(pointer: *const u8) -> Result<u64, ProbeError> {
-    copy::number(pointer)
 }
 
 /// The sockfs inode of a socket that a program was told as an argument; 0 if it has no file: it is the kernel's own, or was

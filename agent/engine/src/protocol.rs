@@ -38,6 +38,12 @@ impl Side {
             Self::Server => Direction::Received,
         }
     }
+
+    /// The direction that carries the requests, or the other one.
+    pub(crate) fn direction(self, is_request: bool) -> Direction {
+        let requests = self.requests();
+        if is_request { requests } else { requests.opposite() }
+    }
 }
 
 /// Number of an exchange on its connection: in order of appearance (HTTP/1) or the stream id (HTTP/2).

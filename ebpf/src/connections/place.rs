@@ -7,7 +7,7 @@ use abi::{
     settings::call,
 };
 
-use super::{STORED, add32, adopt, base, find, half};
+use super::{STORED, add32, adopt, base, based, find, half};
 use crate::{
     counters,
     error::ProbeError,
@@ -90,7 +90,7 @@ fn place_sequenced(
             }
         }
     }
-    let based = if received { flag::BASED_RECEIVED } else { flag::BASED_SENT };
+    let based = based(call.direction);
     let known = connection.flags & based != 0;
     if !known {
         if connection.flags & flag::FROM_OPENING != 0 {
@@ -137,7 +137,7 @@ fn place_accounted(
     adopted: bool,
 ) -> Result<Place, ProbeError> {
     let received = call.direction == direction::RECEIVED;
-    let based = if received { flag::BASED_RECEIVED } else { flag::BASED_SENT };
+    let based = based(call.direction);
     let known = connection.flags & based != 0;
     if !known || adopted {
         // The first call that is seen: its bytes are the last ones if nobody else is inside of one, or came to its end
@@ -212,8 +212,7 @@ fn place_accounted(
 /// before anything is of the current call.
 #[inline(always)]
 pub(crate) fn is_settled(connection: &mut Connection, way: u8) -> bool {
-    let based = if way == direction::RECEIVED { flag::BASED_RECEIVED } else { flag::BASED_SENT };
-    let wanted = flag::SEQUENCED | based;
+    let wanted = flag::SEQUENCED | based(way);
     if setting!(socket_events) == 0 || connection.flags & wanted != wanted {
         return false;
     }
@@ -253,7 +252,7 @@ pub(crate) fn settle(half: &mut Half, moved: u32) {
 #[inline(always)]
 fn heal(connection: &mut Connection, call: &Call) -> Result<(), ProbeError> {
     let way = direction::SENT - call.direction;
-    let based = if way == direction::RECEIVED { flag::BASED_RECEIVED } else { flag::BASED_SENT };
+    let based = based(way);
     let known = connection.flags & based != 0;
     let half = half(connection, way);
     // SAFETY: aligned words in a map value, which other processors change.

@@ -67,7 +67,7 @@ pub(crate) fn sending(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn try_sending(ctx: &BtfTracePointContext) -> Result<(), ProbeError> {
     let thread = Thread::current();
-    let sk = socket::number_of(ctx.arg(0))?;
+    let sk = copy::number(ctx.arg(0))?;
     let own = thread.tgid == setting!(own_tgid);
     if !own
         && let Some(connection) = connections::find_sock(sk)
@@ -114,7 +114,7 @@ fn try_moved(ctx: &BtfTracePointContext, way: u8) -> Result<(), ProbeError> {
     if told & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB) != 0 {
         return Ok(());
     }
-    let sk = socket::number_of(ctx.arg(0))?;
+    let sk = copy::number(ctx.arg(0))?;
     // Whatever its inode is: an entry of an earlier socket at the same address counts other bytes.
     let connection = connections::find_sock(sk);
     let mut began = None;

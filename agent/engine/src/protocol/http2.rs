@@ -110,11 +110,6 @@ impl Http2 {
         }
     }
 
-    fn direction(&self, is_request: bool) -> Direction {
-        let requests = self.streams.side.requests();
-        if is_request { requests } else { requests.opposite() }
-    }
-
     /// Takes bytes of one direction. Some: so many at their end have to wait.
     fn take(&mut self, input: &Bytes<'_>, is_request: bool, out: &mut dyn Observer) -> Option<usize> {
         let call = &input.call;
@@ -225,7 +220,7 @@ impl Http2 {
 
     /// Where the next frame of a direction begins is lost, and what was before it.
     fn lose(&mut self, is_request: bool, earliest: Time, time: Time, out: &mut dyn Observer) {
-        let direction = self.direction(is_request);
+        let direction = self.streams.side.direction(is_request);
         let (half, other) = self.half(is_request);
         half.frames.lose();
         half.decoder.doubt();

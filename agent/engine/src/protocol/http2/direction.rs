@@ -113,8 +113,7 @@ pub(super) fn apply(
     out: &mut dyn Observer,
 ) -> Verdict {
     let by = if is_request { Side::Client } else { Side::Server };
-    let requests = streams.side.requests();
-    let direction = if is_request { requests } else { requests.opposite() };
+    let direction = streams.side.direction(is_request);
     let mut decode = |head: &Fragments<'_>| {
         let mut scrubbed = out.secrecy().map(|secrecy| Scrubbed::new(secrecy, head.text));
         let decoded = block.decode(decoder, head, scrubbed.as_mut());
