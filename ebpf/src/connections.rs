@@ -25,7 +25,7 @@ use crate::{
 };
 
 use self::place::account_from;
-pub(crate) use self::place::{is_alone, is_settled, place, settle};
+pub(crate) use self::place::{catch_up, is_alone, is_settled, place, settle};
 
 /// By address of `struct sock`. Plain, never LRU: that would evict the idle keep-alive connection first.
 #[map]

@@ -30,6 +30,12 @@ pub(crate) fn sent(sk: u64) -> Result<u64, ProbeError> {
     memory::kernel(sk, offset!(tcp_bytes_sent))
 }
 
+/// Bytes that came from the network (`tcp_sock.bytes_received`); 0 again once the program disconnected the socket.
+#[inline(always)]
+pub(crate) fn received(sk: u64) -> Result<u64, ProbeError> {
+    memory::kernel(sk, offset!(tcp_bytes_received))
+}
+
 /// Whether the program that is to read the byte at `next` as the next one read up to the peer's FIN, which counts in
 /// `copied_seq`. `tcp_fin` sets the flag SOCK_DONE; a reset or the program's own shutdown do not.
 #[inline(always)]
@@ -84,7 +90,7 @@ pub(crate) fn ends(sk: u64) -> Result<Option<[End; 2]>, ProbeError> {
 #[inline(always)]
 fn ends_once(sk: u64) -> Result<[End; 2], ProbeError> {
     let next_received: u32 = memory::kernel(sk, offset!(tcp_next_received))?;
-    let received: u64 = memory::kernel(sk, offset!(tcp_bytes_received))?;
+    let received = received(sk)?;
     let next_sent: u32 = memory::kernel(sk, offset!(tcp_next_sent))?;
     let sent: u64 = memory::kernel(sk, offset!(tcp_bytes_sent))?;
     let again: u64 = memory::kernel(sk, offset!(tcp_bytes_retransmitted))?;

@@ -47,6 +47,7 @@ mod secrets;
 mod selectors;
 mod smoke;
 mod threads;
+mod unseen;
 mod web;
 
 /// curl with a service name, its answer checked.

@@ -11,6 +11,8 @@ use acceptance::{
 use crate::{curl_to, wait_for_sleepers};
 
 const CURL: &str = "{exe: curl}";
+/// How often a kernel that left out runs of programs is asked again.
+const TRIES: usize = 5;
 
 #[test]
 fn smoke_both_ends_of_a_request_over_tcp_are_one_trace() {
@@ -25,13 +27,28 @@ fn smoke_both_ends_of_a_request_over_a_unix_socket_are_one_trace() {
 fn both_ends_are_one_trace(family: Family) {
     let _machine = live!();
     let server = application(Language::Python, family, "server");
-    let agent = Agent::start(&Options { select: vec![CURL.to_owned()], ..Options::only([&server.process]) });
-    let token = token();
-    curl_to(&server, &format!("/{token}/a"));
-    let spans = agent.finish(&token, 2).spans;
-    assert_tree(&spans, &format!("curl client GET /{token}/a\n  server server GET /{token}/a"));
-    assert_eq!(spans.iter().filter(|span| span.code() == Some(200)).count(), 2);
-    assert_eq!(spans.iter().filter(|span| span.link_method() == Some("connection")).count(), 1, "{spans:#?}");
+    // A kernel that runs programs preemptibly may leave out a run. Then an answer is unknown, which is counted, and a
+    // wrong one never.
+    for _ in 0..TRIES {
+        let options = Options { select: vec![CURL.to_owned()], ..Options::only([&server.process]) };
+        let agent = Agent::start(&options);
+        let token = token();
+        curl_to(&server, &format!("/{token}/a"));
+        let finished = agent.finish(&token, 2);
+        let spans = finished.spans;
+        assert!(spans.iter().all(|span| span.status == 0), "{spans:#?}");
+        if finished.counters["kernel"]["missed_runs"].as_u64() != Some(0) {
+            continue;
+        }
+        assert_tree(&spans, &format!("curl client GET /{token}/a\n  server server GET /{token}/a"));
+        let found = (
+            spans.iter().filter(|span| span.code() == Some(200)).count(),
+            spans.iter().filter(|span| span.link_method() == Some("connection")).count(),
+        );
+        assert_eq!(found, (2, 1), "{spans:#?}\n{:#}", finished.counters);
+        return;
+    }
+    panic!("the kernel left out runs in each of {TRIES} tries");
 }
 
 #[test]

@@ -247,6 +247,23 @@ pub(crate) fn settle(half: &mut Half, moved: u32) {
     }
 }
 
+/// A direction ends: what passed since the last call that was seen belongs to none that will be.
+#[inline(always)]
+pub(crate) fn catch_up(connection: &mut Connection, sk: u64, way: u8) -> Result<(), ProbeError> {
+    let wanted = flag::SEQUENCED | based(way);
+    if connection.flags & wanted != wanted || tcp::is_below(sk)? {
+        return Ok(());
+    }
+    let half = half(connection, way);
+    let end = counter(sk, way)?.wrapping_sub(half.sequence);
+    let ahead = end.wrapping_sub(half.position as u32) as i32;
+    if ahead > 0 {
+        counters::add(counter::UNSEEN_BYTES, ahead as u64);
+        half.position = half.position.wrapping_add(ahead as u64);
+    }
+    Ok(())
+}
+
 /// The other direction's sum begins anew as well, where it was not equal to the counter and nobody is inside of a call: a
 /// thread that always waits in a read is so only when its call ends.
 #[inline(always)]

@@ -98,7 +98,10 @@ fn try_state(ctx: &RawTracePointContext) -> Result<(), ProbeError> {
         // Our FIN: by close both directions are shut down, by shutdown only the sent one.
         tcp::FIN_WAIT1 | tcp::LAST_ACK => {
             let thread = Thread::current();
+            // Before the FIN takes a sequence number.
+            connections::catch_up(connection, sk, direction::SENT)?;
             if tcp::shutdown(sk)? == tcp::SHUTDOWN_BOTH {
+                connections::catch_up(connection, sk, direction::RECEIVED)?;
                 output::end(connection, sk, thread, BOTH, end::CLOSED, 0);
             } else {
                 output::end(connection, sk, thread, 1 << direction::SENT, end::SHUTDOWN, 0);
@@ -125,7 +128,12 @@ fn try_destroy(ctx: &RawTracePointContext) -> Result<(), ProbeError> {
     let sk = raw_argument(ctx, 0);
     let Some(connection) = connections::find_sock(sk) else { return Ok(()) };
     // SAFETY: see `connections::find`.
-    gone(unsafe { &mut *connection }, sk)
+    let connection = unsafe { &mut *connection };
+    // Where the program shut down what it sends before. Of a socket that it disconnected nothing is known any more.
+    if tcp::received(sk)? != 0 {
+        connections::catch_up(connection, sk, direction::RECEIVED)?;
+    }
+    gone(connection, sk)
 }
 
 /// The socket is no more.
