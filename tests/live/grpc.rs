@@ -104,7 +104,7 @@ pub(super) fn assert_right(span: &Span, service: &str, call: &Call) {
 fn traced(peer: Peer, service: &str, what: &str, expected: usize) -> (Finished, String) {
     let mut pair = Pair::start(peer, service, what);
     let settings = vec!["headers: {request: [number]}".to_owned()];
-    let options = Options { settings, ..Options::only([&pair.server, &pair.client]) };
+    let options = Options { recorded: true, settings, ..Options::only([&pair.server, &pair.client]) };
     let agent = Agent::start(&options);
     let said = pair.call();
     let finished = agent.finish_where(expected, |_| true);

@@ -38,7 +38,7 @@ fn every_stream(serve: fn(&TempDir) -> (Process, u16)) {
     for connections in ["1", "8"] {
         for streams in ["1", "2", "5", "10", "50", "100"] {
             let select = vec!["{exe: h2load}".to_owned()];
-            let options = Options { select, ..Options::only([&server]) };
+            let options = Options { recorded: streams == "10", select, ..Options::only([&server]) };
             let agent = Agent::start(&options);
             let run = token();
             let targets: Vec<_> = names

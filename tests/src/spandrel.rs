@@ -135,7 +135,7 @@ impl Agent {
         } else {
             command.arg("agent");
         }
-        command.arg("--config").arg(directory.write("spandrel.yaml", &options.config()));
+        command.arg("--config").arg(directory.write(CONFIGURATION, &options.config()));
         let json = spans.then(|| format!("json={}", directory.path().join("spans.jsonl").display()));
         for export in options.exports.iter().chain(&json) {
             command.arg("--export").arg(export);
@@ -145,6 +145,10 @@ impl Agent {
         let mut process = Process::start("spandrel agent", &mut command);
         process.wait_for("spandrel: tracing", START);
         Self { process, directory, replayed: options.recorded, read: Mutex::default() }
+    }
+
+    fn configuration(&self) -> String {
+        fs::read_to_string(self.directory.path().join(CONFIGURATION)).expect("read the configuration")
     }
 
     /// All spans exported so far.
@@ -189,20 +193,23 @@ impl Agent {
             (ended || self.read().spans.iter().filter(|span| such(span)).count() >= expected).then_some(())
         });
         let replayed = self.replayed;
+        let configuration = replayed.then(|| self.configuration());
         let mut finished = self.stop();
-        if replayed {
+        if let Some(configuration) = configuration {
             let directory = TempDir::new();
+            let configuration = directory.write(CONFIGURATION, &configuration);
             let recording = directory.path().join(RECORDING);
             fs::write(&recording, &finished.recording).expect("write the recording");
-            let replayed = comparable(replay(&recording));
+            let replayed = comparable(replay(&recording, &configuration));
             let live = comparable(finished.all.clone());
             assert!(
                 replayed == live,
-                "{} spans live, {} replayed\nonly live:\n{}only replayed:\n{}",
+                "{} spans live, {} replayed\nonly live:\n{}only replayed:\n{}one that differs: {:#?}",
                 live.len(),
                 replayed.len(),
                 brief(&without(&live, &replayed)),
-                brief(&without(&replayed, &live))
+                brief(&without(&replayed, &live)),
+                live.iter().zip(&replayed).find(|(one, other)| one != other)
             );
         }
         finished.spans.retain(such);
@@ -283,15 +290,17 @@ pub fn assert_accounted(counters: &Value) {
     }
 }
 
-/// The recording in the directory of an agent.
+/// The configuration in the directory of an agent, and the recording.
+const CONFIGURATION: &str = "spandrel.yaml";
 const RECORDING: &str = "case.records";
 
 /// The spans that `spandrel replay` makes of a recording.
-pub fn replay(recording: &Path) -> Vec<Span> {
+fn replay(recording: &Path, configuration: &Path) -> Vec<Span> {
     let directory = TempDir::new();
     let spans = directory.path().join("replayed.jsonl");
     let mut replay = Command::new(binary());
-    replay.arg("replay").arg(recording).arg("--export").arg(format!("json={}", spans.display()));
+    replay.arg("replay").arg(recording).arg("--config").arg(configuration);
+    replay.arg("--export").arg(format!("json={}", spans.display()));
     output("spandrel replay", &mut replay);
     from_json_lines(&fs::read_to_string(&spans).unwrap_or_default())
 }
