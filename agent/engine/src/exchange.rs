@@ -6,9 +6,10 @@
 //!   that moved its first byte.
 //! * A message that is sent starts at the entry of its first call; one that is read, at the exit of its first.
 //!   It ends at the exit of the call that moved its last byte.
-//! * An exchange lasts from the start of its request to the end of its response. A request that still runs
+//! * An exchange of HTTP/1 lasts from the start of its request to the end of its response. A request that still runs
 //!   then (an early response, RFC 9112, 9.5) does not prolong it: what the caller waited for is over, and
-//!   OpenTelemetry's conventions end a client span no later than when the response is read.
+//!   OpenTelemetry's conventions end a client span no later than when the response is read. One of HTTP/2 is a
+//!   stream, and lasts until both of its directions have ended (RFC 9113, 5.1): a call whose client goes on talking is not over.
 
 pub(crate) mod details;
 pub(crate) mod forwarded;
