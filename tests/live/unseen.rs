@@ -17,7 +17,11 @@ fn read_unseen(flavour: &str) -> Finished {
     let server = nginx(Family::Tcp);
     let token = token();
     let mut command = Command::new(python());
-    command.arg(workload_file("unseen.py")).args([&server.address.to_string(), &token, std::env::consts::ARCH]);
+    command.arg(workload_file("unseen.py")).args([
+        &server.address.to_string(),
+        &token,
+        std::env::consts::ARCH,
+    ]);
     let mut client = Process::start("client", &mut command);
     client.wait_for("ready", LONG);
     let settings = vec![format!("capture: {{flavour: {flavour}}}")];
@@ -30,7 +34,11 @@ fn read_unseen(flavour: &str) -> Finished {
 }
 
 fn client(finished: &Finished) -> &Span {
-    finished.all.iter().find(|span| span.kind == Kind::Client).unwrap_or_else(|| panic!("{:#?}", finished.all))
+    finished
+        .all
+        .iter()
+        .find(|span| span.kind == Kind::Client)
+        .unwrap_or_else(|| panic!("{:#?}", finished.all))
 }
 
 #[test]

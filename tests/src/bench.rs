@@ -5,6 +5,7 @@
 mod measure;
 mod report;
 mod subject;
+mod upload;
 
 use std::{
     path::PathBuf,
@@ -90,6 +91,8 @@ pub struct Results {
     pub runs: [Runs; 3],
     /// Nanoseconds of a getppid call and of a file read in a process that is not selected, untraced and traced.
     pub unselected: [Vec<(f64, f64)>; 2],
+    /// Milliseconds of a long request over HTTP/2, untraced and traced.
+    pub uploads: [Vec<f64>; 2],
     /// Milliseconds from the launch of `spandrel run -- curl` to its first span.
     pub first_span: Vec<f64>,
     /// Size of the program, bytes.
@@ -121,6 +124,8 @@ pub fn run(plan: &Plan, progress: impl Fn(&str)) -> Results {
         }
         for traced in [false, true] {
             results.unselected[usize::from(traced)].push(bystander(plan, traced));
+            progress(&format!("round {round} of {}: uploads", plan.rounds));
+            results.uploads[usize::from(traced)].extend(upload::uploads(plan, traced));
         }
         results.first_span.push(first_span(plan));
     }

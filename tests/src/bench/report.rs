@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{CONNECTIONS, Plan, RATE, Results, Runs, STREAMS, Sample, Subject, Traced, subject};
+use super::{CONNECTIONS, Plan, RATE, Results, Runs, STREAMS, Sample, Subject, Traced, subject, upload};
 
 /// Required of the untraced CPU time, at most.
 const SERVER_CPU_RATIO: f64 = 1.2;
@@ -12,6 +12,8 @@ const AGENT_MICROSECONDS: f64 = 8.0;
 const ANONYMOUS: u64 = 30 << 20;
 /// Required of the program's size, at most.
 const SIZE: u64 = 15_000_000;
+/// Required of the untraced time of an upload, at most.
+const UPLOAD_RATIO: f64 = 1.05;
 /// Required of the first span after launch, at most.
 const FIRST_SPAN: f64 = 1_000.0;
 
@@ -20,6 +22,11 @@ pub fn report(plan: &Plan, results: &Results) -> (String, Vec<String>) {
     let mut missed = Vec::new();
     for (subject, runs) in Subject::ALL.iter().zip(&results.runs) {
         require(*subject, runs, &mut missed);
+    }
+    let uploads = results.uploads.clone().map(middle);
+    let slower = uploads[1] / uploads[0];
+    if slower > UPLOAD_RATIO {
+        missed.push(format!("upload over HTTP/2: {slower:.2} times the untraced time"));
     }
     let first_span = middle(results.first_span.clone());
     if results.size >= SIZE {
@@ -42,6 +49,11 @@ pub fn report(plan: &Plan, results: &Results) -> (String, Vec<String>) {
             format!("| {name} in a process that is not selected | {} |", pair(nanoseconds, 0, " ns")),
         );
     }
+    let megabytes = upload::BYTES / 1_000_000;
+    line(
+        &mut page,
+        format!("| upload of {megabytes} MB over HTTP/2, h2load to nghttpd | {} |", pair(uploads, 1, " ms")),
+    );
     line(
         &mut page,
         format!(
@@ -52,8 +64,9 @@ pub fn report(plan: &Plan, results: &Results) -> (String, Vec<String>) {
     line(
         &mut page,
         format!(
-            "Required: server CPU a request at most {SERVER_CPU_RATIO} times untraced, agent CPU at most {AGENT_MICROSECONDS} us an exchange,\n\
-             nothing lost at {RATE} requests/s, anonymous memory under {} MB, a first span within {FIRST_SPAN} ms, a program under {} MB.",
+            "Required: server CPU a request at most {SERVER_CPU_RATIO} times untraced, an upload at most {UPLOAD_RATIO} times,\n\
+             agent CPU at most {AGENT_MICROSECONDS} us an exchange, nothing lost at {RATE} requests/s,\n\
+             anonymous memory under {} MB, a first span within {FIRST_SPAN} ms, a program under {} MB.",
             ANONYMOUS >> 20,
             SIZE / 1_000_000
         ),

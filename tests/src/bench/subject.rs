@@ -144,7 +144,7 @@ fn keep_alive(plan: &Plan, target: &Target, rate: Option<u64>) -> Load {
 }
 
 /// Every request has to be answered, and with a body of this length: an error of gRPC has none.
-fn h2load(mut command: Command, requests: u64, body: usize) -> Outcome {
+pub(super) fn h2load(mut command: Command, requests: u64, body: usize) -> Outcome {
     let said = output("h2load", &mut command);
     let bodies = format!("({}) data", requests * body as u64);
     assert!(said.contains(&format!(" {requests} succeeded,")) && said.contains(&bodies), "{said}");
