@@ -25,7 +25,8 @@ const SERVER_ERRORS: [&str; 6] =
 /// What nginx answers, one call after the other, and then that nobody listens behind it.
 const STATUSES: [u16; 12] = [200, 400, 401, 403, 404, 429, 502, 503, 504, 500, 418, 302];
 /// Error codes of which gRPC's documents say nothing, or not every client does what they say.
-const AMBIGUOUS: [&str; 4] = ["FLOW_CONTROL_ERROR", "STREAM_CLOSED", "HTTP_1_1_REQUIRED", "_OTHER"];
+const AMBIGUOUS: [&str; 5] =
+    ["NO_ERROR", "FLOW_CONTROL_ERROR", "STREAM_CLOSED", "HTTP_1_1_REQUIRED", "_OTHER"];
 
 /// A server and a client of it, which is this peer.
 struct Story {
@@ -100,13 +101,8 @@ impl Ended<'_> {
         let late = self.number.starts_with('n') && self.lasted() >= 195_000_000;
         // What gRPC's documents call UNAVAILABLE, a lost connection, tonic calls UNKNOWN.
         let lost = self.peer == Peer::Rust && self.number == "o0" && self.said == "UNKNOWN";
-        // gRPC's documents make INTERNAL of a reset with NO_ERROR, and grpc-java makes UNAVAILABLE of it.
-        let no_error = self.peer == Peer::Java && self.client.text("error.type") == Some("NO_ERROR");
         let is_right = |code: &str| {
-            code == self.said
-                || late && code == "DEADLINE_EXCEEDED"
-                || lost && code == "UNAVAILABLE"
-                || no_error && code == "INTERNAL" && self.said == "UNAVAILABLE"
+            code == self.said || late && code == "DEADLINE_EXCEEDED" || lost && code == "UNAVAILABLE"
         };
         // A server that reads a request together with its end, when its client is done, has seen no time pass. And
         // Debian's libgrpc writes what its handler returns behind the reset, which is that.

@@ -97,10 +97,11 @@ impl Code {
     }
 
     /// gRPC over HTTP/2, Errors: a stream that the server reset, but not with CANCEL. Of what is missing here clients
-    /// make different codes (of FLOW_CONTROL_ERROR grpc-go RESOURCE_EXHAUSTED, others INTERNAL).
+    /// make different codes (of NO_ERROR grpc-java UNAVAILABLE, of FLOW_CONTROL_ERROR grpc-go RESOURCE_EXHAUSTED, others
+    /// INTERNAL).
     fn of_reset(code: u32) -> Option<Self> {
         match code {
-            0x0..=0x2 | 0x4 | 0x6 | 0x9 | 0xa => Some(Self::Internal),
+            0x1 | 0x2 | 0x4 | 0x6 | 0x9 | 0xa => Some(Self::Internal),
             0x7 => Some(Self::Unavailable),
             0xb => Some(Self::ResourceExhausted),
             0xc => Some(Self::PermissionDenied),

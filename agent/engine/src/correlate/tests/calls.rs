@@ -186,6 +186,7 @@ fn a_stream_that_was_reset_has_the_code_that_means_and_says_how() {
         (CANCEL, Side::Client, Side::Server, (Some("CANCELLED"), None)),
         (7, Side::Server, Side::Client, (Some("UNAVAILABLE"), Some("REFUSED_STREAM"))),
         (7, Side::Server, Side::Server, (Some("UNAVAILABLE"), Some("REFUSED_STREAM"))),
+        (0, Side::Server, Side::Client, (None, Some("NO_ERROR"))),
         (3, Side::Server, Side::Client, (None, Some("FLOW_CONTROL_ERROR"))),
         (CANCEL, Side::Server, Side::Client, (Some("CANCELLED"), Some("CANCEL"))),
         (11, Side::Server, Side::Client, (Some("RESOURCE_EXHAUSTED"), Some("ENHANCE_YOUR_CALM"))),
