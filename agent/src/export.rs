@@ -198,6 +198,15 @@ impl Exports {
         }
         for queue in &self.queues {
             queue.finish_shutdown(deadline.saturating_duration_since(Instant::now()));
+            let counts = queue.counts();
+            if counts.dropped_total() > 0 {
+                let (dropped, of) = (counts.dropped_total(), counts.handed_in);
+                let why = counts.why_dropped();
+                tracing::warn!(
+                    destination = queue.name(),
+                    "{dropped} of {of} spans were not exported: {why}"
+                );
+            }
         }
     }
 

@@ -1,9 +1,11 @@
 //! `spandrel run` is as good as not there: input, output, signals and the exit status pass through it.
 
-use std::os::unix::process::ExitStatusExt;
+use std::{os::unix::process::ExitStatusExt, process::Command};
 
 use acceptance::{
-    spandrel::{Running, run},
+    free_port,
+    process::Process,
+    spandrel::{Running, binary, run},
     token,
     wait::LONG,
     workload::{Family, Language, application, python},
@@ -24,6 +26,21 @@ fn run_says_what_it_cannot_start_and_ends_with_127() {
     let run = run(&["/nonexistent/program"]);
     assert_eq!(run.status.code(), Some(127), "{}", run.stderr);
     assert!(run.stderr.contains("/nonexistent/program"), "{}", run.stderr);
+}
+
+#[test]
+fn run_says_how_many_spans_a_collector_that_is_not_there_did_not_get() {
+    let _machine = live!();
+    let server = application(Language::Python, Family::Tcp, "server");
+    let mut command = Command::new(binary());
+    command.args(["run", "--export", &format!("otlp=http://127.0.0.1:{}", free_port())]);
+    command.args(["--", "curl", "-sS", &format!("http://{}/", server.address)]);
+    let mut process = Process::start("spandrel run", &mut command);
+    let status = process.wait(LONG);
+    let said = process.stderr();
+    assert_eq!((status.code(), process.stdout().as_str()), (Some(0), "ok\n"), "{said}");
+    assert!(said.contains("cannot export"), "{said}");
+    assert!(said.contains("1 of 1 spans were not exported: shutdown 1"), "{said}");
 }
 
 #[test]

@@ -70,6 +70,13 @@ impl Counts {
         self.dropped.iter().sum()
     }
 
+    /// How many for each reason, as text.
+    pub(super) fn why_dropped(&self) -> String {
+        let dropped = Reason::ALL.map(|reason| (reason.as_str(), self.dropped(reason)));
+        let counts = dropped.iter().filter(|(_, count)| *count > 0);
+        counts.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+    }
+
     fn drop_spans(&mut self, reason: Reason, spans: u64) {
         if let Some(count) = self.dropped.get_mut(reason as usize) {
             *count = count.saturating_add(spans);
