@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::wait::{LONG, poll};
+use crate::wait::{LONG, poll, wait_until};
 
 /// Output kept per stream: the end of it is what explains a failure.
 const KEPT: usize = 4 << 20;
@@ -57,6 +57,11 @@ impl Process {
             next += 1;
         }
         pids
+    }
+
+    /// Waits for the first worker of a server that forks: it listens before.
+    pub fn wait_for_worker(&self) {
+        wait_until("the server has a worker", LONG, || self.pids().len() > 1);
     }
 
     pub fn stdout(&self) -> String {

@@ -158,6 +158,9 @@ pub fn proxy(kind: Proxy, family: Family, backend: &Address) -> Server {
         command[0],
         process.log()
     );
+    if kind != Proxy::HaProxy {
+        process.wait_for_worker();
+    }
     Server { process, address, directory }
 }
 

@@ -52,5 +52,8 @@ fn start(program: &str, arguments: &[&str], template: &str, backend: u16, answer
     command.args(arguments).arg(directory.write(template, &text)).env("OTEL_SERVICE_NAME", "between");
     let process = Process::start(program, &mut command);
     wait_until("the proxy listens", LONG, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    if program == "nginx" {
+        process.wait_for_worker();
+    }
     Between { process, port, directory }
 }

@@ -43,6 +43,7 @@ pub fn nginx(directory: &TempDir) -> (Process, u16) {
     command.args(["-e", "stderr", "-c"]).arg(configuration).env("OTEL_SERVICE_NAME", "nginx");
     let process = Process::start("nginx", &mut command);
     wait_until("nginx listens", LONG, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    process.wait_for_worker();
     (process, port)
 }
 
@@ -64,5 +65,6 @@ pub fn apache(directory: &TempDir) -> (Process, u16) {
     command.arg("-DFOREGROUND").arg("-f").arg(configuration).env("OTEL_SERVICE_NAME", "apache");
     let process = Process::start("apache2", &mut command);
     wait_until("apache2 listens", LONG, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    process.wait_for_worker();
     (process, port)
 }
