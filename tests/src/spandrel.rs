@@ -86,8 +86,8 @@ impl Options {
 pub struct Agent {
     pub process: Process,
     directory: TempDir,
-    /// Its recording is replayed at the end.
-    replayed: bool,
+    /// The configuration with which its recording is replayed at the end, if it is.
+    replayed: Option<String>,
     read: Mutex<Tail>,
 }
 
@@ -144,11 +144,12 @@ impl Agent {
         command.envs(options.environment.iter().map(|(key, value)| (key, value)));
         let mut process = Process::start("spandrel agent", &mut command);
         process.wait_for("spandrel: tracing", START);
-        Self { process, directory, replayed: options.recorded, read: Mutex::default() }
-    }
-
-    fn configuration(&self) -> String {
-        fs::read_to_string(self.directory.path().join(CONFIGURATION)).expect("read the configuration")
+        Self {
+            process,
+            directory,
+            replayed: options.recorded.then(|| options.config()),
+            read: Mutex::default(),
+        }
     }
 
     /// All spans exported so far.
@@ -192,10 +193,9 @@ impl Agent {
             let ended = self.process.try_wait().is_some();
             (ended || self.read().spans.iter().filter(|span| such(span)).count() >= expected).then_some(())
         });
-        let replayed = self.replayed;
-        let configuration = replayed.then(|| self.configuration());
+        let replayed = self.replayed.take();
         let mut finished = self.stop();
-        if let Some(configuration) = configuration {
+        if let Some(configuration) = replayed {
             let directory = TempDir::new();
             let configuration = directory.write(CONFIGURATION, &configuration);
             let recording = directory.path().join(RECORDING);
