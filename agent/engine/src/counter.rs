@@ -74,6 +74,8 @@ counters! {
     Http2Joined => "http2_joined",
     /// Frames that were passed over to be sure of that.
     Http2FramesPassed => "http2_frames_passed",
+    /// Directions in which what was found turned out to be no frames.
+    Http2Refuted => "http2_refuted",
 }
 
 /// The values of all counters.

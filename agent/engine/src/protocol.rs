@@ -195,6 +195,19 @@ pub struct Bytes<'a> {
     pub framing: Framing,
 }
 
+impl Bytes<'_> {
+    /// The last `rest` bytes.
+    pub(crate) fn last(&self, rest: u64) -> Self {
+        let cut = (self.bytes.len() as u64).saturating_sub(rest);
+        Self {
+            position: self.position.saturating_add(cut),
+            bytes: usize::try_from(cut).ok().and_then(|cut| self.bytes.get(cut..)).unwrap_or_default(),
+            call_start: self.call_start && cut == 0,
+            ..*self
+        }
+    }
+}
+
 /// Bytes of one direction that are not to be had.
 #[derive(Clone, Copy, Debug)]
 pub struct Gap {

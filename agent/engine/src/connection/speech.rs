@@ -113,7 +113,7 @@ impl Speech {
             self.suspicion = None;
             self.state = State::Speaking(Box::new(protocol));
             let rest = input.bytes.len().saturating_sub(skip) as u64;
-            return self.bytes(&tail(input, rest), out);
+            return self.bytes(&input.last(rest), out);
         }
         self.suspicion.take_if(|suspicion| suspicion.is_over());
         match &mut self.state {
@@ -217,7 +217,7 @@ impl Speech {
         let State::Undecided(undecided) = &mut self.state else { return };
         let mut input = *input;
         if let Some(rest) = undecided.preamble_takes(input.direction, input.bytes.len() as u64) {
-            input = tail(&input, rest);
+            input = input.last(rest);
         }
         if !undecided.from_opening && !undecided.is_start(&input) {
             return;
@@ -255,7 +255,7 @@ impl Speech {
                 Judgement::Preamble(length, proxied) => {
                     self.proxied = proxied.map(Box::new);
                     let held = (input.bytes.len() as u64).min(length);
-                    input = tail(&input, (input.bytes.len() as u64).saturating_sub(held));
+                    input = input.last((input.bytes.len() as u64).saturating_sub(held));
                     let missing = undecided.held.strip(direction, length.saturating_sub(held));
                     undecided.preamble = (missing > 0).then_some((direction, missing));
                 }
@@ -308,16 +308,5 @@ impl Speech {
         out.count(counter, 1);
         out.ignore();
         self.state = State::Ignored;
-    }
-}
-
-/// The last `rest` bytes of an input.
-fn tail<'a>(input: &Bytes<'a>, rest: u64) -> Bytes<'a> {
-    let cut = (input.bytes.len() as u64).saturating_sub(rest);
-    Bytes {
-        position: input.position.saturating_add(cut),
-        bytes: usize::try_from(cut).ok().and_then(|cut| input.bytes.get(cut..)).unwrap_or_default(),
-        call_start: input.call_start && cut == 0,
-        ..*input
     }
 }

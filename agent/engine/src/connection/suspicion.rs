@@ -45,7 +45,7 @@ impl Suspicion {
         let requests = if found.requests { input.direction } else { input.direction.opposite() };
         let side = if requests == Direction::Sent { Side::Client } else { Side::Server };
         let skip = usize::try_from(found.position.saturating_sub(input.position)).unwrap_or(usize::MAX);
-        Some((Http2::from_middle(side, input.direction, other), skip))
+        Some((Http2::from_middle(side, input.direction, &found, other), skip))
     }
 
     /// It was searched for long enough.

@@ -132,6 +132,27 @@ impl Held {
         length
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Piece> {
+        self.pieces.iter()
+    }
+
+    /// Drops what lies below a position of its direction.
+    pub(crate) fn strip_below(&mut self, position: u64) {
+        while let Some(piece) = self.pop() {
+            let (start, length) = match &piece {
+                Piece::Bytes(owned) => {
+                    let input = owned.borrowed();
+                    (input.position, input.bytes.len() as u64)
+                }
+                Piece::Gap(gap) => (gap.position, gap.length),
+            };
+            let rest = start.saturating_add(length).saturating_sub(position).min(length);
+            if rest > 0 {
+                return self.unpop(piece, usize::try_from(rest).unwrap_or(usize::MAX));
+            }
+        }
+    }
+
     /// The call of the first byte that waits.
     pub(crate) fn front_call(&self) -> Option<Call> {
         match self.pieces.front()? {

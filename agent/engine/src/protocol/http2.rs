@@ -5,7 +5,8 @@
 //!
 //! What keeps an exchange from being invented, and a name from being wrong:
 //! * frames are read by their lengths, whatever their content looks like;
-//! * where their framing is lost, a chain of frames must be found again, and nothing is made of that chain;
+//! * where their framing is lost, a chain of frames must be found again, and nothing is made of that chain; until it is
+//!   certain that it is one, requests are told that may be taken back, and responses wait ([`trial`]);
 //! * after a loss every older entry of the header table is unknown ([`hpack`]), and a stream of which frames
 //!   may have been lost is not said to have ended well.
 //!
@@ -25,14 +26,17 @@ mod streams;
 #[cfg(test)]
 #[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
 pub(crate) mod tests;
+mod trial;
+mod tried;
 
 pub(crate) use self::frame::{CANCEL, error_name};
 use self::{
     block::Block,
     direction::{Half, Verdict, apply},
     half::Item,
-    resync::Search,
+    resync::{Found, Search},
     streams::Streams,
+    trial::Walker,
 };
 use super::{
     Bytes, Ending, Gap, Number, Observer, Protocol, Side, Unseen,
@@ -58,8 +62,10 @@ pub struct Http2 {
     responses: Half,
     streams: Streams,
     block: Block,
-    /// Responses whose request is not recorded yet.
+    /// Responses whose request is not recorded yet, or that wait for the end of a trial.
     held: Held,
+    /// Reads ahead in the latter.
+    ahead: Option<Walker>,
     /// A write of requests failed; responses may still come.
     failure: Option<u32>,
     done: bool,
@@ -75,17 +81,14 @@ impl Http2 {
 
     /// The state of a connection that is older than the agent, or whose first bytes were lost. A search has
     /// found frames in the direction `found`; the other one has its own.
-    pub(crate) fn from_middle(side: Side, found: Direction, other: Search) -> Self {
-        let (mut first, mut second) = (Half::lost(None), Half::lost(Some(other)));
-        first.frames.resume();
-        let is_request = found == side.requests();
+    pub(crate) fn from_middle(side: Side, direction: Direction, found: &Found, other: Search) -> Self {
+        let (first, mut second) = (Half::lost(None), Half::lost(Some(other)));
+        let is_request = direction == side.requests();
         second.search_for(!is_request);
-        let mut streams = Streams::new(side, false);
         let (requests, responses) = if is_request { (first, second) } else { (second, first) };
-        if !is_request {
-            streams.responses_found(0);
-        }
-        Self::new(requests, responses, streams)
+        let mut http2 = Self::new(requests, responses, Streams::new(side, false));
+        http2.try_frames(is_request, found);
+        http2
     }
 
     /// The state of a connection that was upgraded: the response to the exchange of this number is stream 1's.
@@ -93,13 +96,24 @@ impl Http2 {
         let mut responses = Half::from_opening(false);
         // `HTTP2-Settings` may allow another table (RFC 7540, 3.2.1).
         responses.decoder.forget_limit();
+        responses.payload_max = None;
         let streams = Streams::upgraded(side, number);
         Self { upgrade: true, ..Self::new(Half::from_opening(true), responses, streams) }
     }
 
     fn new(requests: Half, responses: Half, streams: Streams) -> Self {
         let (block, held) = (Block::default(), Held::default());
-        Self { requests, responses, streams, block, held, failure: None, done: false, upgrade: false }
+        Self {
+            requests,
+            responses,
+            streams,
+            block,
+            held,
+            ahead: None,
+            failure: None,
+            done: false,
+            upgrade: false,
+        }
     }
 
     fn half(&mut self, is_request: bool) -> (&mut Half, &mut Half) {
@@ -110,7 +124,8 @@ impl Http2 {
         }
     }
 
-    /// Takes bytes of one direction. Some: so many at their end have to wait.
+    /// Takes bytes of one direction. Some: so many at their end have to wait; of requests, they are no frames, or not
+    /// where they were found.
     fn take(&mut self, input: &Bytes<'_>, is_request: bool, out: &mut dyn Observer) -> Option<usize> {
         let call = &input.call;
         let (half, _) = self.half(is_request);
@@ -118,37 +133,57 @@ impl Http2 {
         let mut rest = input.bytes;
         half.followed = input.framing != Framing::Unknown;
         if half.frames.is_lost() {
-            let found = match input.framing {
+            let position = match input.framing {
                 Framing::From(position) if position >= input.position => {
                     out.count(Counter::Http2Joined, 1);
+                    half.search = None;
+                    half.frames.resume();
+                    if !is_request {
+                        self.streams.responses_found(call.exit);
+                    }
                     position
                 }
                 // Content is left out: what looks like a chain of frames need not be one. A frame that began in bytes
                 // of the record that were delivered before tells nothing of these.
                 Framing::From(_) | Framing::Inside | Framing::Quiet(_) => return None,
                 Framing::Unknown => {
-                    let search = half.search.get_or_insert_with(|| Box::new(Search::new(Some(is_request))));
+                    let new = || Box::new(Search::new(Some(is_request)).limited(half.payload_max));
+                    let search = half.search.get_or_insert_with(new);
                     let found = search.bytes(input, out.secrecy().is_some())?;
                     found.tell(input.direction, out);
+                    self.try_frames(is_request, &found);
+                    self.hear_held(out);
                     found.position
                 }
             };
-            half.search = None;
-            half.frames.resume();
-            if !is_request {
-                self.streams.responses_found(call.exit);
-            }
-            let skip = found.saturating_sub(input.position);
+            let skip = position.saturating_sub(input.position);
             rest = usize::try_from(skip).ok().and_then(|skip| rest.get(skip..)).unwrap_or_default();
+            if !is_request && self.waits() {
+                return Some(rest.len());
+            }
+        } else if is_request {
+            self.requests.call_begins(input);
         }
+        let tried = is_request && self.requests.trial.is_some();
         while !rest.is_empty() && !self.done {
             let position = input.position.saturating_add(input.bytes.len().saturating_sub(rest.len()) as u64);
             if !is_request && self.must_wait(rest) {
+                self.responses.end = position;
+                return Some(rest.len());
+            }
+            if tried && !self.is_on_track(rest, position) {
+                self.invalid(true, call, out);
                 return Some(rest.len());
             }
             let used = self.frame(rest, position, call, (input.direction, is_request), out);
             rest = rest.get(used.max(1)..).unwrap_or_default();
+            if tried && self.is_refuted() {
+                self.trial_fails(out);
+                return Some(rest.len());
+            }
         }
+        let (half, _) = self.half(is_request);
+        half.end = input.position.saturating_add(input.bytes.len() as u64);
         self.tell(input, is_request, out);
         None
     }
@@ -173,7 +208,8 @@ impl Http2 {
     ) -> usize {
         let Self { requests, responses, streams, block, .. } = self;
         let (half, other) = if is_request { (requests, responses) } else { (responses, requests) };
-        if !half.announced && !half.followed && half.frames.next_head(bytes).is_some() {
+        if !half.announced && !half.followed && half.trial.is_none() && half.frames.next_head(bytes).is_some()
+        {
             half.announced = true;
             out.frames(direction, position);
         }
@@ -213,13 +249,15 @@ impl Http2 {
             self.held.clear();
             out.ignore();
         } else {
-            out.count(Counter::Malformed, 1);
+            let tried = half.trial.is_some();
+            out.count(if tried { Counter::Http2Refuted } else { Counter::Malformed }, 1);
             self.lose(is_request, call.exit, call.exit, out);
         }
     }
 
     /// Where the next frame of a direction begins is lost, and what was before it.
     fn lose(&mut self, is_request: bool, earliest: Time, time: Time, out: &mut dyn Observer) {
+        self.end_trial(is_request, out);
         let direction = self.streams.side.direction(is_request);
         let (half, other) = self.half(is_request);
         half.frames.lose();
@@ -236,6 +274,7 @@ impl Http2 {
             out.quiet(direction, 0);
         }
         other.decoder.forget_limit();
+        other.payload_max = None;
         half.search_for(is_request);
         if is_request {
             self.streams.requests_lost(out);
@@ -249,6 +288,7 @@ impl Http2 {
         let (half, other) = if is_request { (requests, responses) } else { (responses, requests) };
         let call = half.gap_call(gap);
         half.last = Some(call);
+        half.end = gap.position.saturating_add(gap.length);
         if let Some(quiet) = gap.quiet.filter(|_| half.frames.is_between()) {
             out.count(Counter::BodyGapBytes, gap.length);
             let Quiet { stream, content } = quiet;
@@ -291,6 +331,7 @@ impl Http2 {
     /// Hands on responses that need not wait any more.
     fn settle(&mut self, out: &mut dyn Observer) {
         while !self.done
+            && !self.waits()
             && let Some(piece) = self.held.pop()
         {
             match &piece {
@@ -307,6 +348,9 @@ impl Http2 {
 
     /// The request of the response that waits first was not seen.
     fn give_up_held(&mut self, out: &mut dyn Observer) {
+        if self.waits() {
+            self.trial_fails(out);
+        }
         let id = match self.held.pop() {
             Some(piece) => {
                 let (id, rest) = match &piece {
@@ -332,6 +376,9 @@ impl Http2 {
     fn tell(&mut self, input: &Bytes<'_>, is_request: bool, out: &mut dyn Observer) {
         let Self { requests, responses, streams, .. } = self;
         let half = if is_request { requests } else { responses };
+        if half.trial.is_some() {
+            return;
+        }
         if half.followed {
             let stream = streams.loud(is_request);
             if stream != 0 && stream != half.quiet && !streams.is_running(half.quiet, is_request) {
@@ -357,6 +404,7 @@ impl Http2 {
     }
 
     fn responses_ended(&mut self, ending: Ending, time: Time, out: &mut dyn Observer) {
+        self.decide(time, out);
         while !self.done && !self.held.is_empty() {
             self.give_up_held(out);
         }
@@ -378,16 +426,26 @@ impl Protocol for Http2 {
             if core::mem::take(&mut self.upgrade) {
                 out.excerpt(input.direction, input.position, &[], Of::Upgrade);
             }
-            self.take(input, true, out);
+            let mut rest = self.take(input, true, out);
+            while let Some(length) = rest.filter(|length| *length > 0) {
+                rest = self.take(&input.last(length as u64), true, out);
+            }
+            self.judge(input.call.exit, out);
             if !self.held.is_empty() && !self.requests.frames.is_lost() {
                 self.settle(out);
             }
-        } else if self.held.is_empty() {
+        } else if self.held.is_empty() && !self.waits() {
             if let Some(rest) = self.take(input, false, out) {
                 self.held.push(input, rest);
+                if self.waits() {
+                    self.read_ahead(input, out);
+                }
             }
         } else {
             self.held.push(input, input.bytes.len());
+            if self.waits() {
+                self.read_ahead(input, out);
+            }
         }
         while !self.done && self.held.is_full() {
             out.count(Counter::ReorderFull, 1);
@@ -400,10 +458,10 @@ impl Protocol for Http2 {
             return;
         }
         let is_request = gap.direction == self.streams.side.requests();
-        if is_request || self.held.is_empty() {
+        if is_request || self.held.is_empty() && !self.waits() {
             self.take_gap(gap, is_request, out);
         } else {
-            self.held.push_gap(gap);
+            self.gap_waits(gap, out);
         }
         // What waits does so still: the requests behind the gap come next.
     }
@@ -435,6 +493,7 @@ impl Protocol for Http2 {
     fn timeout(&mut self, now: Time, out: &mut dyn Observer) {
         self.streams.timeout(now, out);
         while !self.done
+            && !self.waits()
             && let Some(call) = self.held.front_call()
             && call.exit.saturating_add(limit::PAIRING_WAIT) <= now
         {
@@ -443,11 +502,16 @@ impl Protocol for Http2 {
     }
 
     fn deadline(&self) -> Option<Time> {
-        let held = self.held.front_call().map(|call| call.exit.saturating_add(limit::PAIRING_WAIT));
+        let held = self
+            .held
+            .front_call()
+            .filter(|_| !self.waits())
+            .map(|call| call.exit.saturating_add(limit::PAIRING_WAIT));
         [held, self.streams.deadline].into_iter().flatten().min()
     }
 
     fn finish(&mut self, why: Unseen, time: Time, out: &mut dyn Observer) {
+        self.decide(time, out);
         self.streams.end(Ending::Unseen(why), time, out);
         self.done = true;
     }

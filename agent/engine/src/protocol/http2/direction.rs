@@ -6,10 +6,12 @@ use super::{
     block::Block,
     excerpt,
     fragments::Fragments,
+    frame::PAYLOAD_USUAL,
     half::{Frames, Item},
     hpack::{Decoder, Scrubbed},
     resync::Search,
     streams::Streams,
+    trial::Trial,
 };
 use crate::{
     counter::Counter,
@@ -19,8 +21,9 @@ use crate::{
 
 /// SETTINGS that wait for their acknowledgement; a peer that sends more gets none of them believed.
 const SETTINGS_MAX: usize = 32;
-/// SETTINGS_HEADER_TABLE_SIZE (RFC 9113, 6.5.2).
+/// SETTINGS_HEADER_TABLE_SIZE and SETTINGS_MAX_FRAME_SIZE (RFC 9113, 6.5.2).
 const HEADER_TABLE_SIZE: u16 = 1;
+const MAX_FRAME_SIZE: u16 = 5;
 
 /// One direction.
 #[derive(Debug)]
@@ -36,6 +39,10 @@ pub(super) struct Half {
     /// Acknowledgements that were recorded before the SETTINGS that they are of: these come in the other direction, and
     /// nothing orders the two.
     pub(super) early: u32,
+    /// The longest payload that SETTINGS of the other side have ever allowed; `None`: some were not seen.
+    pub(super) payload_max: Option<u32>,
+    /// Its frames were found, and it is not certain yet that these are frames.
+    pub(super) trial: Option<Trial>,
     /// Its framing was never lost.
     pub(super) certain: bool,
     pub(super) last: Option<Call>,
@@ -45,6 +52,8 @@ pub(super) struct Half {
     pub(super) followed: bool,
     /// The stream whose DATA the kernel side makes no records of, 0 if there is none.
     pub(super) quiet: u32,
+    /// Where what was read of it ends.
+    pub(super) end: u64,
     /// It was said where its frames begin.
     pub(super) announced: bool,
     /// When the kernel side is to be told next where one begins.
@@ -68,11 +77,14 @@ impl Half {
             sizes: VecDeque::new(),
             sizes_lost: !certain,
             early: 0,
+            payload_max: certain.then_some(PAYLOAD_USUAL),
+            trial: None,
             certain,
             last: None,
             told: 0,
             followed: false,
             quiet: 0,
+            end: 0,
             announced: false,
             tell_frames: 0,
         }
@@ -82,7 +94,7 @@ impl Half {
     pub(super) fn search_for(&mut self, requests: bool) {
         match &mut self.search {
             Some(search) => search.direction_known(requests),
-            None => self.search = Some(Box::new(Search::new(Some(requests)))),
+            None => self.search = Some(Box::new(Search::new(Some(requests)).limited(self.payload_max))),
         }
     }
 
@@ -149,19 +161,32 @@ pub(super) fn apply(
         Item::Reset { stream, code } => streams.reset(by, stream, code, call, out),
         Item::GoAway { last, code } if !is_request => streams.go_away(last, code, call.exit, out),
         Item::GoAway { .. } => {}
-        // The limit was forgotten when it was acknowledged, and is known again from the next acknowledgement on.
-        Item::Settings(_) if *early > 0 => *early = early.saturating_sub(1),
-        Item::Settings(Some(payload)) if sizes.len() < SETTINGS_MAX => {
-            let (settings, _) = payload.as_chunks::<6>();
-            let size = settings.iter().rev().find_map(|[a, b, value @ ..]| {
-                (u16::from_be_bytes([*a, *b]) == HEADER_TABLE_SIZE).then_some(u32::from_be_bytes(*value))
-            });
-            sizes.push_back(size);
-        }
-        Item::Settings(_) => {
+        Item::Settings(None) => {
+            other.payload_max = None;
             sizes.clear();
             *sizes_lost = true;
             other.decoder.forget_limit();
+        }
+        Item::Settings(Some(payload)) => {
+            let (settings, _) = payload.as_chunks::<6>();
+            let last = |wanted: u16| {
+                settings.iter().rev().find_map(|[a, b, value @ ..]| {
+                    (u16::from_be_bytes([*a, *b]) == wanted).then_some(u32::from_be_bytes(*value))
+                })
+            };
+            // What was allowed once may be under way for long.
+            let longer = |max: u32| max.max(last(MAX_FRAME_SIZE).unwrap_or_default());
+            other.payload_max = other.payload_max.map(longer);
+            // The limit was forgotten when it was acknowledged, and is known again from the next acknowledgement on.
+            if *early > 0 {
+                *early = early.saturating_sub(1);
+            } else if sizes.len() < SETTINGS_MAX {
+                sizes.push_back(last(HEADER_TABLE_SIZE));
+            } else {
+                sizes.clear();
+                *sizes_lost = true;
+                other.decoder.forget_limit();
+            }
         }
         // Limits are the receiver's: those in the other direction's SETTINGS hold from here on.
         Item::Acknowledged => match other.sizes.pop_front() {

@@ -4,6 +4,8 @@
 pub(super) const HEADER: usize = 9;
 /// The payload that every receiver accepts, and the largest that is used unless SETTINGS allow more (4.2).
 pub(super) const PAYLOAD_USUAL: u32 = 16_384;
+/// The largest that there is.
+pub(super) const PAYLOAD_MAX: u32 = 0xff_ffff;
 
 /// Flags (6.1, 6.2, 6.5).
 pub(super) const END_STREAM: u8 = 0x1;
@@ -114,10 +116,12 @@ impl Head {
     }
 
     /// Follows the rules that a frame header keeps and other bytes hardly do: where one is sought.
-    /// `requests`: these are the frames of a client; `None`: it is not known whose they are.
-    pub(super) fn is_plausible(&self, requests: Option<bool>) -> bool {
+    /// `requests`: these are the frames of a client; `None`: it is not known whose they are. `data_max`: no DATA is longer;
+    /// what else there is does not grow with what SETTINGS allow.
+    pub(super) fn is_plausible(&self, requests: Option<bool>, data_max: u32) -> bool {
         const SETTINGS_MAX: u32 = 6 * 32;
         const SMALL: u32 = 1024;
+        const LONG_STREAM_MAX: u32 = 1 << 24;
         let odd = self.stream % 2 == 1;
         let usual = match self.kind {
             Kind::Unknown => false,
@@ -130,7 +134,10 @@ impl Head {
             Kind::Reset | Kind::Ping | Kind::WindowUpdate => true,
         };
         let flags = self.flags & !self.kind.flags() == 0;
-        usual && flags && !self.reserved && self.length <= PAYLOAD_USUAL && self.is_valid()
+        // Three bytes in front of a header, with its own first ones, are DATA of any length on an even stream, or one of many.
+        let long = self.kind == Kind::Data && odd && self.stream < LONG_STREAM_MAX && !self.has(PADDED);
+        let length_max = if long { data_max } else { PAYLOAD_USUAL };
+        usual && flags && !self.reserved && self.length <= length_max && self.is_valid()
     }
 }
 

@@ -6,6 +6,8 @@
 use super::{
     fragments::{self, Fragments, Open},
     frame::{ACK, END_HEADERS, END_STREAM, HEADER, Head, Kind, PADDED},
+    resync::open_block,
+    trial::Walker,
 };
 use crate::{event::Call, limit};
 
@@ -189,6 +191,26 @@ impl Frames {
             State::Frame if self.partial.is_empty() || self.used => Some(0),
             State::Payload(payload) => Some(payload.left),
             State::Preface(_) | State::Frame | State::Lost => None,
+        }
+    }
+
+    /// Reads ahead from this position, up to which it was read.
+    pub(super) fn walker(&self, position: u64) -> Option<Walker> {
+        let goes_on = self.block.as_ref().map(|open| open.stream);
+        match self.state {
+            State::Frame if self.partial.is_empty() || self.used => Some(Walker::new(position, &[], goes_on)),
+            State::Frame => {
+                let Some(head) = Head::read(&self.partial) else {
+                    return Some(Walker::new(position, &self.partial, goes_on));
+                };
+                let length = HEADER.saturating_add(head.length as usize);
+                let left = length.saturating_sub(self.partial.len()) as u64;
+                Some(Walker::new(position.saturating_add(left), &[], open_block(&head)))
+            }
+            State::Payload(payload) => {
+                Some(Walker::new(position.saturating_add(u64::from(payload.left)), &[], goes_on))
+            }
+            State::Preface(_) | State::Lost => None,
         }
     }
 

@@ -231,10 +231,10 @@ impl Decoder {
         mut sink: impl FnMut(Field<'_>),
     ) -> Result<(), Error> {
         let most = length.saturating_mul(EXPANSION_MAX).max(LIST_MAX);
-        let mut list = 0_usize;
+        let (mut room, beyond) = (most, most.saturating_sub(LIST_MAX));
         while let Some(first) = reader.peek() {
             if first & 0b1110_0000 == 0b0010_0000 {
-                if list != 0 {
+                if room != most {
                     return Err(Error::SizeMisplaced);
                 }
                 self.resize(reader.integer(5)?)?;
@@ -243,11 +243,11 @@ impl Decoder {
             let mut emit = |field: Field<'_>| {
                 let length = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
                 let size = length(field.name).saturating_add(length(field.value));
-                list = list.saturating_add(size).saturating_add(OVERHEAD as usize);
-                if list <= LIST_MAX {
+                room = room.checked_sub(size.saturating_add(OVERHEAD as usize)).ok_or(Error::Bomb)?;
+                if room >= beyond {
                     sink(field);
                 }
-                if list <= most { Ok(()) } else { Err(Error::Bomb) }
+                Ok(())
             };
             if first & 0b1000_0000 != 0 {
                 let index = reader.integer(7)?;
@@ -283,7 +283,7 @@ impl Decoder {
                 }
             }
         }
-        if list <= LIST_MAX { Ok(()) } else { Err(Error::ListTooLong) }
+        if room >= beyond { Ok(()) } else { Err(Error::ListTooLong) }
     }
 
     /// The entry that an index refers to (RFC 7541, 2.3.3).

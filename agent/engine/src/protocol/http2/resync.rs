@@ -2,18 +2,21 @@
 //!
 //! Every place that could hold a frame header starts a chain: header, payload passed by its length, the next
 //! header, and so on. A chain ends with the first header that is not plausible ([`Head::is_plausible`]). Content
-//! can look like frames (someone may send a recording of HTTP/2), so that a chain is believed only when it
-//! cannot, or hardly can, lie inside of the content it began in:
+//! can look like frames (someone may send a recording of HTTP/2), so that a chain is followed only when it
+//! hardly lies inside of the content it began in:
 //!
-//! * it is longer than a payload can be (RFC 9113, 4.2): it has left that payload, and was still right; or
+//! * it is longer than a payload is, usually or as agreed upon (RFC 9113, 4.2); or
 //! * calls began at three of its frames; a sender writes whole frames, but not the frames in its content; or
 //! * it has [`FRAMES_SURE`] frames.
 //!
 //! And no other chain may be as long, nor, in the last case, may a frame that a call began with reach beyond it: that
-//! would be its content. Reading begins with the newest frame: what the chain passed before may
-//! have been content, so nothing is made of it, neither requests nor entries of a header table.
+//! would be its content. Reading begins with the newest frame: nothing is made of what the chain passed before, neither
+//! requests nor entries of a header table. From there on the direction is on trial ([`super::trial`]).
+//!
+//! DATA may be as long as the receiver's SETTINGS allow (4.2), up to 16 MiB where these were not seen. Where a call begins,
+//! or a chain goes on, such a length is believed; elsewhere it would make frames of any bytes.
 
-use super::frame::{END_HEADERS, HEADER, Head, Kind, PADDED, PAYLOAD_USUAL, PRIORITY};
+use super::frame::{END_HEADERS, HEADER, Head, Kind, PADDED, PAYLOAD_MAX, PAYLOAD_USUAL, PRIORITY};
 use crate::{
     Of,
     counter::Counter,
@@ -21,9 +24,9 @@ use crate::{
     protocol::{Bytes, Gap, Observer},
 };
 
-/// Frames of a chain that is believed, at least.
+/// Frames of a chain that is followed, at least.
 const FRAMES_MIN: u32 = 4;
-/// Frames of a chain that is believed wherever its calls began.
+/// Frames of a chain that is followed wherever its calls began.
 const FRAMES_SURE: u32 = 64;
 /// Calls that began at frames of the chain.
 const ALIGNED_MIN: u32 = 3;
@@ -37,6 +40,8 @@ const PASSED_MAX: usize = 2 * FRAMES_SURE as usize;
 pub(crate) struct Search {
     /// Whose frames these are: a client's, a server's or not known.
     requests: Option<bool>,
+    /// The longest payload that the receiver allows, if that is known.
+    payload_max: Option<u32>,
     chains: Vec<Chain>,
     /// The last bytes, too few for a header, and the position behind them.
     carry: Vec<u8>,
@@ -71,6 +76,8 @@ struct Passed {
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) position: u64,
+    /// The chain began here.
+    pub(crate) start: u64,
     /// They are a client's.
     pub(crate) requests: bool,
     /// How many frames were passed to be sure.
@@ -94,7 +101,12 @@ impl Found {
 
 impl Search {
     pub(crate) fn new(requests: Option<bool>) -> Self {
-        Self { requests, chains: Vec::new(), carry: Vec::new(), end: 0 }
+        Self { requests, payload_max: None, chains: Vec::new(), carry: Vec::new(), end: 0 }
+    }
+
+    /// No payload is longer than this.
+    pub(crate) fn limited(self, payload_max: Option<u32>) -> Self {
+        Self { payload_max, ..self }
     }
 
     /// Whose frames these are has become known.
@@ -157,7 +169,10 @@ impl Search {
         let position = passed.position;
         let whose = passed.first.and_then(|(_, first)| block_of_requests(first));
         let wanted = self.requests;
-        let fits = head.is_plausible(wanted) && (wanted.is_none() || whose.is_none() || whose == wanted);
+        let expected = aligned || self.chains.iter().any(|chain| chain.next == position);
+        let longest = if expected { self.payload_max.unwrap_or(PAYLOAD_MAX) } else { PAYLOAD_USUAL };
+        let fits =
+            head.is_plausible(wanted, longest) && (wanted.is_none() || whose.is_none() || whose == wanted);
         let next = position.saturating_add(HEADER as u64).saturating_add(u64::from(head.length));
         let mut known = false;
         self.chains.retain_mut(|chain| {
@@ -211,10 +226,10 @@ impl Search {
 
     /// The chain whose newest frame is at this position, if it is to be believed.
     fn believed(&self, position: u64) -> Option<Found> {
-        const PAYLOAD: u64 = PAYLOAD_USUAL as u64 + HEADER as u64;
+        let payload = u64::from(self.payload_max.unwrap_or(PAYLOAD_USUAL)).saturating_add(HEADER as u64);
         let next = |chain: &&Chain| chain.next > position;
         let chain = self.chains.iter().filter(next).max_by_key(|chain| chain.frames)?;
-        let long = position.saturating_sub(chain.start) > PAYLOAD;
+        let long = position.saturating_sub(chain.start) > payload;
         let reaches =
             |other: &Chain| other.aligned > 0 && other.start != chain.start && other.next >= chain.next;
         let inside = || self.chains.iter().any(reaches);
@@ -224,9 +239,12 @@ impl Search {
         let rival =
             |other: &Chain| other.next != chain.next && other.frames.saturating_mul(2) >= chain.frames;
         let requests = self.requests.or(chain.requests)?;
-        (sure && !self.chains.iter().any(rival)).then(|| {
-            let (frames, passed) = (chain.frames, chain.passed.clone());
-            Found { position, requests, frames, passed }
+        (sure && !self.chains.iter().any(rival)).then(|| Found {
+            position,
+            start: chain.start,
+            requests,
+            frames: chain.frames,
+            passed: chain.passed.clone(),
         })
     }
 
@@ -258,7 +276,7 @@ impl Search {
     }
 }
 
-fn open_block(head: &Head) -> Option<u32> {
+pub(super) fn open_block(head: &Head) -> Option<u32> {
     let block = matches!(head.kind, Kind::Headers | Kind::PushPromise | Kind::Continuation);
     (block && !head.has(END_HEADERS)).then_some(head.stream)
 }

@@ -21,6 +21,7 @@ use super::{
     fragments::Fragments,
     frame,
     grpc::{Content, Messages},
+    trial::Agreement,
 };
 use crate::{
     Of,
@@ -57,6 +58,8 @@ pub(super) struct Streams {
     forgotten: u32,
     /// It is not known where frames of the server begin.
     server_lost: bool,
+    /// A direction is on trial.
+    pub(super) agreement: Option<Box<Agreement>>,
     /// When a doubt of a stream ends, or the wait after a client gave one up.
     pub(super) deadline: Option<Time>,
 }
@@ -74,6 +77,7 @@ impl Streams {
             orphans: SmallVec::new(),
             forgotten: 0,
             server_lost: !certain,
+            agreement: None,
             deadline: None,
         }
     }
@@ -148,6 +152,15 @@ impl Streams {
     ) {
         let id = head.stream;
         if id <= self.highest || id.is_multiple_of(2) {
+            if let Some(agreement) = &mut self.agreement
+                && agreement.requests
+            {
+                // A second request of a stream; and what would go on with older streams is not believed yet.
+                agreement.refuted |= block.has_pseudo;
+                if id <= agreement.base {
+                    return;
+                }
+            }
             // Trailers, or of a stream that is over.
             if let Some(index) = self.index(id)
                 && head.end_stream
@@ -164,6 +177,10 @@ impl Streams {
         self.make_room(call.exit, out);
         let number = self.base.saturating_add(u64::from(id));
         let mut stream = Stream::new(id, number);
+        if let Some(agreement) = &mut self.agreement {
+            stream.doubtful = agreement.requests;
+            stream.heard = agreement.opens(id);
+        }
         let mut fields = Fields::new();
         block.fields(&mut fields);
         let path = block.path();
@@ -197,12 +214,10 @@ impl Streams {
         }
         if self.orphans.contains(&id) {
             self.orphans.retain(|orphan| *orphan != id);
-            out.ended(number, Ending::Gap, call.exit);
-            return;
+            return stream.end(Ending::Gap, call.exit, out);
         }
         if let Some((_, code)) = self.gone.filter(|(last, _)| id > *last) {
-            out.ended(number, refused(code), call.exit);
-            return;
+            return stream.end(refused(code), call.exit, out);
         }
         if self.server_lost || id <= self.forgotten {
             stream.lose_response(call.exit);
@@ -231,6 +246,7 @@ impl Streams {
         };
         let Some(stream) = self.open.get_mut(index) else { return };
         stream.doubt = None;
+        stream.doubtful = false;
         let number = stream.number;
         let mut fields = Fields::new();
         block.fields(&mut fields);
@@ -282,7 +298,7 @@ impl Streams {
         call: &Call,
         out: &mut dyn Observer,
     ) {
-        let Some(index) = self.index(id) else {
+        let Some(index) = self.index(id).filter(|_| !requests || self.is_believed(id)) else {
             if !requests {
                 self.give_up(id);
             }
@@ -308,6 +324,7 @@ impl Streams {
         }
         if !requests {
             stream.doubt = None;
+            stream.doubtful = false;
             stream.head_lost(call, out);
         }
         let passes = stream.content == Some(Content::Other) && end != Some(true);
@@ -332,7 +349,7 @@ impl Streams {
         call: &Call,
         out: &mut dyn Observer,
     ) {
-        let Some(index) = self.index(id) else {
+        let Some(index) = self.index(id).filter(|_| by == Side::Server || self.is_believed(id)) else {
             if by == Side::Server {
                 self.give_up(id);
             }
@@ -363,6 +380,70 @@ impl Streams {
         {
             self.end_one(index, refused(code), time, out);
         }
+    }
+
+    /// Frames of the client, or of the server, were found: are they?
+    pub(super) fn trial_begins(&mut self, requests: bool) {
+        let base = self.highest;
+        let agreement = self.agreement.get_or_insert_with(|| Box::new(Agreement::new(false, base)));
+        if requests {
+            **agreement = Agreement::of_requests(base, agreement);
+        } else {
+            agreement.responses_begin();
+        }
+    }
+
+    /// Those of the client were none, or are not known to be: what they told is taken back.
+    pub(super) fn requests_refuted(&mut self, out: &mut dyn Observer) {
+        let Some(agreement) = self.agreement.take_if(|agreement| agreement.requests) else { return };
+        while self.open.back().is_some_and(|stream| stream.id > agreement.base)
+            && let Some(stream) = self.open.pop_back()
+        {
+            out.retracted(stream.number);
+        }
+        self.highest = agreement.base;
+        self.set_deadline();
+    }
+
+    /// They are.
+    pub(super) fn requests_believed(&mut self) {
+        if let Some(agreement) = &mut self.agreement {
+            agreement.requests = false;
+            for stream in self.open.iter_mut().filter(|stream| stream.id > agreement.base) {
+                stream.doubtful = false;
+            }
+        }
+    }
+
+    /// HEADERS of the server begin here, and are not read yet.
+    pub(super) fn hears(&mut self, id: u32, position: u64) {
+        let index = self.index(id);
+        let Some(agreement) = &mut self.agreement else { return };
+        match index.and_then(|index| self.open.get_mut(index)) {
+            // Of requests on trial only those that are count.
+            Some(stream) if (id > agreement.base || !agreement.requests) && !stream.heard => {
+                stream.heard = true;
+                agreement.answered(id, position);
+            }
+            Some(_) => {}
+            None if id % 2 == 1 => agreement.awaits(id, position),
+            None => {}
+        }
+    }
+
+    /// Both directions tell of the same streams.
+    pub(super) fn agree(&self) -> bool {
+        self.agreement.as_ref().is_some_and(|agreement| agreement.is_reached())
+    }
+
+    /// Where the first response begins that answers one of these requests, as far as it was read ahead.
+    pub(super) fn first_answer(&self) -> Option<u64> {
+        self.agreement.as_ref()?.first
+    }
+
+    /// What the client sends on this stream is.
+    fn is_believed(&self, id: u32) -> bool {
+        self.agreement.as_ref().is_none_or(|agreement| !agreement.requests || id > agreement.base)
     }
 
     /// Where frames of the client begin was lost.
@@ -494,9 +575,10 @@ impl Streams {
     }
 
     fn end_one(&mut self, index: usize, ending: Ending, time: Time, out: &mut dyn Observer) {
-        let Some(stream) = self.open.remove(index) else { return };
-        stream.tell_messages(out);
-        out.ended(stream.number, ending, time);
+        if let Some(stream) = self.open.remove(index) {
+            stream.tell_messages(out);
+            stream.end(ending, time, out);
+        }
     }
 }
 

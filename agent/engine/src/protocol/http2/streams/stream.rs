@@ -31,6 +31,10 @@ pub(super) struct Stream {
     pub(super) request_lost: bool,
     /// Frames of the server were lost, and nothing of the stream was seen since.
     pub(super) doubt: Option<Doubt>,
+    /// Its request was read from frames that are on trial: it may be none.
+    pub(super) doubtful: bool,
+    /// An answer to it was seen, which waits to be read.
+    pub(super) heard: bool,
     /// The client gave it up by this code, unless a response that was complete before is recorded yet.
     pub(super) cancelled: Option<(u32, Call)>,
 }
@@ -63,6 +67,8 @@ impl Stream {
             content: None,
             request_lost: false,
             doubt: None,
+            doubtful: false,
+            heard: false,
             cancelled: None,
         }
     }
@@ -109,8 +115,17 @@ impl Stream {
         }
     }
 
+    /// It ends without a response, or within it. What is not certain to be a request is taken back.
+    pub(super) fn end(&self, ending: Ending, time: Time, out: &mut dyn Observer) {
+        if self.doubtful {
+            out.retracted(self.number);
+        } else {
+            out.ended(self.number, ending, time);
+        }
+    }
+
     pub(super) fn tell_messages(&self, out: &mut dyn Observer) {
-        if self.content == Some(Content::Other) {
+        if self.content == Some(Content::Other) || self.doubtful {
             return;
         }
         self.response.messages.tell_trailers(self.number, out);

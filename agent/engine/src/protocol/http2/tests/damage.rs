@@ -122,8 +122,8 @@ fn a_response_of_which_nothing_follows_ended_in_the_gap() {
     steps.push(response(server.status(1, "200", false)));
     let lost = steps.len();
     steps.push(response(server.status(3, "200", true)));
-    for _ in 0..6 {
-        steps.push(response(data(1, "tick", false)));
+    for number in 0..12 {
+        steps.push(response(data(1, &b"tick, tock"[..4 + number % 7], false)));
     }
     steps.push(response(data(1, "end", true)));
     for side in SIDES {

@@ -195,3 +195,105 @@ fn an_opening_of_which_the_first_call_is_lost_is_found_again() {
         }
     }
 }
+
+/// Uploads of so many bytes of content, each in one DATA frame that is moved in pieces of a size, one answer each.
+fn uploads(count: u32, content: &[u8], piece: usize) -> Vec<Step> {
+    let (mut client, mut server) = (Encoder::default(), Encoder::default());
+    let mut steps = opening();
+    for number in 0..count {
+        let stream = number * 2 + 1;
+        steps.push(request(client.post(stream, &format!("/upload/{}", number % 7))));
+        steps.extend(data(stream, content, true).chunks(piece).map(request));
+        steps.push(response(server.status(stream, if number % 3 == 0 { "204" } else { "200" }, true)));
+    }
+    steps
+}
+
+/// A recording of requests, or of their responses, of at least so many bytes.
+fn recorded(length: usize, first: u32, requests: bool) -> Vec<u8> {
+    let (mut other, mut content) = (Encoder::default(), Vec::new());
+    let mut stream = first;
+    while content.len() < length {
+        let path = format!("/phantom/{}", stream % 11);
+        if requests {
+            content.extend(other.get(stream, &path));
+        } else {
+            content.extend(other.headers(stream, &[(":status", "500"), ("x-phantom", &path)], true));
+        }
+        stream += 2;
+    }
+    content
+}
+
+#[test]
+fn uploads_in_frames_of_any_size_are_told() {
+    for (length, count) in [(16_384, 30), (16_385, 30), (65_536, 20), (1 << 20, 10)] {
+        let zeros = vec![0; length];
+        let bytes: Vec<_> = (0..length).map(|at| (at * 7 + at / 251) as u8).collect();
+        for (content, side) in [(zeros, Side::Server), (bytes, Side::Client)] {
+            let events = events(side, &uploads(count, &content, 1 << 24));
+            let whole = run(side, &events);
+            for (start, known) in [(4, true), (5, false), (6, true)] {
+                let part = joined(side, known, &events[start..]);
+                let context = format!("{length} bytes, {side:?} from {start}");
+                assert_right(&whole, &part, &context);
+                assert!(part.told.len() as u32 + 8 > count, "{context}: {}", part.told.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_recording_of_frames_in_content_makes_an_exchange_whatever_its_size_and_pieces() {
+    for (length, count) in [(3_000, 20), (15_000, 16), (60_000, 6)] {
+        for first in [1, 9, 1001] {
+            let content = recorded(length, first, true);
+            for piece in [1 << 24, 4096, 1000] {
+                let steps = uploads(count, &content, piece);
+                for side in SIDES {
+                    let events = events(side, &steps);
+                    let whole = run(side, &events);
+                    let starts = (3..events.len() * 3 / 4).step_by(1 + events.len() / 12);
+                    for (start, known) in starts.flat_map(|start| [(start, true), (start, false)]) {
+                        let part = joined(side, known, &events[start..]);
+                        let context = format!(
+                            "{length} bytes of streams from {first} in {piece}, {side:?} from {start}"
+                        );
+                        assert_right(&whole, &part, &context);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_recording_of_responses_in_content_makes_one_wrong() {
+    for (length, count) in [(3_000, 20), (15_000, 16), (60_000, 6)] {
+        for first in [1, 9, 1001] {
+            let content = recorded(length, first, false);
+            for piece in [1 << 24, 4096, 1000] {
+                let (mut client, mut server) = (Encoder::default(), Encoder::default());
+                let mut steps = opening();
+                for number in 0..count {
+                    let stream = number * 2 + 1;
+                    steps.push(request(client.get(stream, &format!("/download/{}", number % 7))));
+                    steps.push(response(server.status(stream, "200", false)));
+                    steps.extend(data(stream, &content, true).chunks(piece).map(response));
+                }
+                for side in SIDES {
+                    let events = events(side, &steps);
+                    let whole = run(side, &events);
+                    let starts = (3..events.len() * 3 / 4).step_by(1 + events.len() / 12);
+                    for (start, known) in starts.flat_map(|start| [(start, true), (start, false)]) {
+                        let part = joined(side, known, &events[start..]);
+                        let context = format!(
+                            "{length} bytes of streams from {first} in {piece}, {side:?} from {start}"
+                        );
+                        assert_right(&whole, &part, &context);
+                    }
+                }
+            }
+        }
+    }
+}
