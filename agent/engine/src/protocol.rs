@@ -196,6 +196,12 @@ pub struct Bytes<'a> {
 }
 
 impl Bytes<'_> {
+    /// The first ones, up to a position.
+    pub(crate) fn below(&self, position: u64) -> Self {
+        let length = usize::try_from(position.saturating_sub(self.position)).unwrap_or(usize::MAX);
+        Self { bytes: self.bytes.get(..length).unwrap_or(self.bytes), ..*self }
+    }
+
     /// The last `rest` bytes.
     pub(crate) fn last(&self, rest: u64) -> Self {
         let cut = (self.bytes.len() as u64).saturating_sub(rest);

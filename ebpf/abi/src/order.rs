@@ -12,7 +12,7 @@ pub const IGNORE: u64 = 3;
 /// Report the end of the connection and forget it if its socket is no more.
 pub const CHECK: u64 = 4;
 /// A frame header of HTTP/2 begins at a position of the received or sent direction. Obeyed if nothing behind it has
-/// passed.
+/// passed. [`crate::conn::frame::UNKNOWN`]: what was said of that direction was wrong.
 pub const FRAMES_RECEIVED: u64 = 5;
 pub const FRAMES_SENT: u64 = 6;
 /// DATA of a stream, its id in place of the position, tells nothing in the received or sent direction until it ends the

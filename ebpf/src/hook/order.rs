@@ -9,7 +9,7 @@ use abi::{
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
 use super::close::raw_argument;
-use crate::{connections, filter::Thread, frames, output, socket};
+use crate::{connections, filter::Thread, frames, output, quiet, socket};
 
 /// hooks: none; run by BPF_PROG_TEST_RUN with (order, sock, inode, position)
 #[raw_tracepoint]
@@ -41,10 +41,15 @@ pub(crate) fn order(ctx: RawTracePointContext) -> i32 {
     1
 }
 
-/// A frame begins there. Too late is nothing: user space tells again.
+/// A frame begins there. Too late is nothing: user space tells again. Or none does where user space said so before.
 #[inline(always)]
 fn frames_at(connection: &mut Connection, way: u8, position: u64) {
     let half = connections::half(connection, way);
+    if position == frame::UNKNOWN {
+        half.frame_at = frame::UNKNOWN;
+        quiet::forget(half);
+        return;
+    }
     if half.frame_at == frame::UNKNOWN && half.position <= position {
         frames::tell(half, position);
     }

@@ -52,7 +52,7 @@ use crate::{
 /// Less than this of a payload is not worth an order to the kernel side.
 const SKIP_MIN: u32 = 4096;
 /// The kernel side hears where a frame begins no more often than this, in nanoseconds: on a busy connection it comes
-/// too late, and is of use at the next pause.
+/// too late, and is of use at the next pause, in which it is told.
 const TELL_AGAIN: Time = 10_000_000;
 
 /// The state of one connection.
@@ -87,7 +87,7 @@ impl Http2 {
         second.search_for(!is_request);
         let (requests, responses) = if is_request { (first, second) } else { (second, first) };
         let mut http2 = Self::new(requests, responses, Streams::new(side, false));
-        http2.try_frames(is_request, found);
+        http2.try_frames(is_request, (found.start, found.position));
         http2
     }
 
@@ -131,15 +131,23 @@ impl Http2 {
         let (half, _) = self.half(is_request);
         half.last = Some(*call);
         let mut rest = input.bytes;
-        half.followed = input.framing != Framing::Unknown;
+        half.follow(input, out);
         if half.frames.is_lost() {
+            if half.misled {
+                return None;
+            }
             let position = match input.framing {
                 Framing::From(position) if position >= input.position => {
                     out.count(Counter::Http2Joined, 1);
-                    half.search = None;
-                    half.frames.resume();
-                    if !is_request {
-                        self.streams.responses_found(call.exit);
+                    if !half.sure {
+                        self.try_frames(is_request, (position, position));
+                        self.hear_held(out);
+                    } else {
+                        half.search = None;
+                        half.frames.resume();
+                        if !is_request {
+                            self.streams.responses_found(call.exit);
+                        }
                     }
                     position
                 }
@@ -151,7 +159,7 @@ impl Http2 {
                     let search = half.search.get_or_insert_with(new);
                     let found = search.bytes(input, out.secrecy().is_some())?;
                     found.tell(input.direction, out);
-                    self.try_frames(is_request, &found);
+                    self.try_frames(is_request, (found.start, found.position));
                     self.hear_held(out);
                     found.position
                 }
@@ -208,8 +216,7 @@ impl Http2 {
     ) -> usize {
         let Self { requests, responses, streams, block, .. } = self;
         let (half, other) = if is_request { (requests, responses) } else { (responses, requests) };
-        if !half.announced && !half.followed && half.trial.is_none() && half.frames.next_head(bytes).is_some()
-        {
+        if !half.announced && !half.followed && half.frames.next_head(bytes).is_some() {
             half.announced = true;
             out.frames(direction, position);
         }
@@ -249,8 +256,10 @@ impl Http2 {
             self.held.clear();
             out.ignore();
         } else {
-            let tried = half.trial.is_some();
-            out.count(if tried { Counter::Http2Refuted } else { Counter::Malformed }, 1);
+            if half.trial.is_some() {
+                return self.refute(is_request, call.exit, out);
+            }
+            out.count(Counter::Malformed, 1);
             self.lose(is_request, call.exit, call.exit, out);
         }
     }
@@ -328,6 +337,14 @@ impl Http2 {
         }
     }
 
+    fn wait(&mut self, input: &Bytes<'_>, out: &mut dyn Observer) {
+        if self.waits() {
+            self.read_ahead(input, out);
+        } else {
+            self.held.push(input, input.bytes.len());
+        }
+    }
+
     /// Hands on responses that need not wait any more.
     fn settle(&mut self, out: &mut dyn Observer) {
         while !self.done
@@ -349,7 +366,7 @@ impl Http2 {
     /// The request of the response that waits first was not seen.
     fn give_up_held(&mut self, out: &mut dyn Observer) {
         if self.waits() {
-            self.trial_fails(out);
+            self.trial_is_given_up(out);
         }
         let id = match self.held.pop() {
             Some(piece) => {
@@ -376,10 +393,10 @@ impl Http2 {
     fn tell(&mut self, input: &Bytes<'_>, is_request: bool, out: &mut dyn Observer) {
         let Self { requests, responses, streams, .. } = self;
         let half = if is_request { requests } else { responses };
-        if half.trial.is_some() {
-            return;
-        }
         if half.followed {
+            if half.trial.is_some() {
+                return;
+            }
             let stream = streams.loud(is_request);
             if stream != 0 && stream != half.quiet && !streams.is_running(half.quiet, is_request) {
                 half.quiet = stream;
@@ -388,13 +405,10 @@ impl Http2 {
             return;
         }
         let end = input.position.saturating_add(input.bytes.len() as u64);
-        if half.tell_frames <= input.call.exit
-            && let Some(left) = half.frames.before_next()
-        {
-            half.tell_frames = input.call.exit.saturating_add(TELL_AGAIN);
-            out.frames(input.direction, end.saturating_add(u64::from(left)));
+        if let Some(left) = half.frames.before_next() {
+            half.tell(input.direction, end.saturating_add(u64::from(left)), input.call.exit, out);
         }
-        let Some((stream, left)) = half.frames.data() else { return };
+        let Some((stream, left)) = half.frames.data().filter(|_| half.trial.is_none()) else { return };
         let end = end.saturating_add(u64::from(left));
         if left > SKIP_MIN && end > half.told && self.streams.absorbs(stream, is_request, u64::from(left)) {
             let (half, _) = self.half(is_request);
@@ -436,16 +450,10 @@ impl Protocol for Http2 {
             }
         } else if self.held.is_empty() && !self.waits() {
             if let Some(rest) = self.take(input, false, out) {
-                self.held.push(input, rest);
-                if self.waits() {
-                    self.read_ahead(input, out);
-                }
+                self.wait(&input.last(rest as u64), out);
             }
         } else {
-            self.held.push(input, input.bytes.len());
-            if self.waits() {
-                self.read_ahead(input, out);
-            }
+            self.wait(input, out);
         }
         while !self.done && self.held.is_full() {
             out.count(Counter::ReorderFull, 1);
@@ -492,6 +500,7 @@ impl Protocol for Http2 {
 
     fn timeout(&mut self, now: Time, out: &mut dyn Observer) {
         self.streams.timeout(now, out);
+        self.tell_again(now, out);
         while !self.done
             && !self.waits()
             && let Some(call) = self.held.front_call()
@@ -507,7 +516,8 @@ impl Protocol for Http2 {
             .front_call()
             .filter(|_| !self.waits())
             .map(|call| call.exit.saturating_add(limit::PAIRING_WAIT));
-        [held, self.streams.deadline].into_iter().flatten().min()
+        let [requests, responses] = [&self.requests, &self.responses].map(Half::tells_at);
+        [held, self.streams.deadline, requests, responses].into_iter().flatten().min()
     }
 
     fn finish(&mut self, why: Unseen, time: Time, out: &mut dyn Observer) {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
+    TELL_AGAIN,
     block::Block,
     excerpt,
     fragments::Fragments,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     counter::Counter,
-    event::{Call, Task, Time},
+    event::{Call, Direction, Task, Time},
     protocol::{Gap, Observer, Side},
 };
 
@@ -48,16 +49,19 @@ pub(super) struct Half {
     pub(super) last: Option<Call>,
     /// The position up to which the kernel side was told to skip.
     pub(super) told: u64,
-    /// The kernel side follows its frames.
+    /// The kernel side follows its frames; what it follows are some for certain; are none, as it was told.
     pub(super) followed: bool,
+    pub(super) sure: bool,
+    pub(super) misled: bool,
     /// The stream whose DATA the kernel side makes no records of, 0 if there is none.
     pub(super) quiet: u32,
     /// Where what was read of it ends.
     pub(super) end: u64,
     /// It was said where its frames begin.
     pub(super) announced: bool,
-    /// When the kernel side is to be told next where one begins.
+    /// When the kernel side may be told next where one begins, and whether more has been read since it was.
     pub(super) tell_frames: Time,
+    pub(super) untold: bool,
 }
 
 impl Half {
@@ -83,10 +87,13 @@ impl Half {
             last: None,
             told: 0,
             followed: false,
+            sure: certain,
+            misled: false,
             quiet: 0,
             end: 0,
             announced: false,
             tell_frames: 0,
+            untold: false,
         }
     }
 
@@ -96,6 +103,20 @@ impl Half {
             Some(search) => search.direction_known(requests),
             None => self.search = Some(Box::new(Search::new(Some(requests)).limited(self.payload_max))),
         }
+    }
+
+    /// Tells the kernel side where a frame begins behind all that was read, or will.
+    pub(super) fn tell(&mut self, direction: Direction, position: u64, now: Time, out: &mut dyn Observer) {
+        self.untold = self.tell_frames > now;
+        if !self.untold {
+            self.tell_frames = now.saturating_add(TELL_AGAIN);
+            out.frames(direction, position);
+        }
+    }
+
+    /// When it is to be told.
+    pub(super) fn tells_at(&self) -> Option<Time> {
+        (self.untold && !self.followed).then_some(self.tell_frames)
     }
 
     /// The call of a gap; one that was not seen is known by its time only.

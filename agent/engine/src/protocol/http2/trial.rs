@@ -16,6 +16,9 @@
 //! each other by number, as they do for every client. So a chain that leads out of content, which may end with a whole
 //! frame, into the frames behind it fails there, and none of the entries that it put into the header table is used.
 
+use core::ops::Range;
+
+use abi::conn::frame::{KEPT, LEFT_OUT_MIN};
 use smallvec::SmallVec;
 
 use super::{
@@ -41,9 +44,8 @@ const AWAITED_MAX: usize = 256;
 /// A direction on trial.
 #[derive(Debug)]
 pub(super) struct Trial {
-    /// Where its chain began, and where reading did.
+    /// Where its chain began.
     from: u64,
-    pub(super) position: u64,
     /// Where the newest call began that began with a frame, how many did in a row, and what divides their distances.
     last: u64,
     calls: u32,
@@ -58,8 +60,8 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    pub(super) fn new(from: u64, position: u64) -> Self {
-        Self { from, position, last: 0, calls: 0, divisor: 0, frames: 0, alone: 0, newest: from, passed: 0 }
+    pub(super) fn new(from: u64) -> Self {
+        Self { from, last: 0, calls: 0, divisor: 0, frames: 0, alone: 0, newest: from, passed: 0 }
     }
 
     /// A call begins here, with a frame or not.
@@ -225,12 +227,14 @@ pub(super) struct Walker {
     header: SmallVec<[u8; HEADER]>,
     /// A header block of this stream goes on.
     continues: Option<u32>,
+    /// Where content begins that goes on up to the next header and that nobody looks at, as the kernel side sees it.
+    content: Option<u64>,
 }
 
 impl Walker {
     /// A frame begins here, or goes on behind this part of its header.
     pub(super) fn new(next: u64, header: &[u8], continues: Option<u32>) -> Self {
-        Self { next, header: header.into(), continues }
+        Self { next, header: header.into(), continues, content: None }
     }
 
     /// A frame begins here.
@@ -238,14 +242,23 @@ impl Walker {
         self.next == position && self.header.is_empty()
     }
 
-    /// Hands out the headers in these bytes, and where they begin. `false`: this is no sequence of frames.
+    /// Hands out the headers in these bytes, and where they begin; and long content. `false`: this is no sequence of frames.
     pub(super) fn bytes(
         &mut self,
         position: u64,
         bytes: &[u8],
         mut found: impl FnMut(&Head, u64, &[u8]) -> bool,
+        mut content: impl FnMut(Range<u64>),
     ) -> bool {
+        let end = position.saturating_add(bytes.len() as u64);
         loop {
+            if let Some(start) = self.content {
+                let range = start.max(position)..self.next.min(end);
+                if range.start < range.end {
+                    content(range);
+                }
+                self.content = self.content.filter(|_| self.next > end);
+            }
             let Some(offset) = self.next.checked_sub(position) else { return false };
             let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
             let Some(rest) = rest.filter(|rest| !rest.is_empty()) else { return true };
@@ -263,8 +276,16 @@ impl Walker {
             }
             self.continues = open_block(&head);
             self.header.clear();
+            let kept = self.next.saturating_add(u64::from(KEPT));
+            self.content =
+                (head.kind == Kind::Data && head.length > KEPT.saturating_add(LEFT_OUT_MIN)).then_some(kept);
             self.next = self.next.saturating_add(u64::from(head.length));
         }
+    }
+
+    /// Where the next frame begins, if it does behind what was read.
+    pub(super) fn next(&self) -> Option<u64> {
+        self.header.is_empty().then_some(self.next)
     }
 
     /// Passes a gap. `false`: where the next frame begins is lost in it.

@@ -1,14 +1,29 @@
 //! What a connection does while a direction is on [`super::trial`].
 
+use core::ops::Range;
+
+use abi::conn::frame::UNKNOWN as NO_FRAMES;
+use smallvec::SmallVec;
+
 use super::{
-    Bytes, Counter, Gap, Half, Http2, Observer, Piece, Time,
-    frame::{Kind, PAYLOAD_MAX},
-    resync::Found,
+    Bytes, Counter, Framing, Gap, Half, Http2, Observer, Piece, TELL_AGAIN, Time,
+    frame::{Head, Kind, PAYLOAD_MAX},
     trial::{Trial, Walker},
 };
 use crate::Of;
 
 impl Half {
+    /// What the kernel side knows of these bytes. What it was told wrongly it is told again to be so: a call that was
+    /// under way may have kept it.
+    pub(super) fn follow(&mut self, input: &Bytes<'_>, out: &mut dyn Observer) {
+        self.followed = input.framing != Framing::Unknown;
+        self.misled &= self.followed;
+        if self.misled && self.tell_frames <= input.call.exit {
+            self.tell_frames = input.call.exit.saturating_add(TELL_AGAIN);
+            out.frames(input.direction, NO_FRAMES);
+        }
+    }
+
     /// A call may begin with these bytes.
     pub(super) fn call_begins(&mut self, input: &Bytes<'_>) {
         if let Some(trial) = self.trial.as_mut().filter(|_| input.call_start) {
@@ -18,16 +33,18 @@ impl Half {
 }
 
 impl Http2 {
-    /// Frames were found in a direction. Those of a client are read from here on, those of a server are read ahead.
+    /// Frames were found in a direction, in a chain that began at `start`. Those of a client are read from here on, those
+    /// of a server are read ahead.
     #[cold]
-    pub(super) fn try_frames(&mut self, is_request: bool, found: &Found) {
+    pub(super) fn try_frames(&mut self, is_request: bool, (start, position): (u64, u64)) {
         let (half, _) = self.half(is_request);
         half.search = None;
         half.frames.resume();
-        half.trial = Some(Trial::new(found.start, found.position));
+        half.sure = false;
+        half.trial = Some(Trial::new(start));
         self.streams.trial_begins(is_request);
         if !is_request {
-            self.ahead = Some(Walker::new(found.position, &[], None));
+            self.ahead = Some(Walker::new(position, &[], None));
         }
     }
 
@@ -46,13 +63,14 @@ impl Http2 {
                 Piece::Gap(gap) => reader.gap(gap),
                 Piece::Bytes(owned) => {
                     let input = owned.borrowed();
-                    reader.bytes(input.position, input.bytes, |head, position, header| {
+                    let found = |head: &Head, position, header: &[u8]| {
                         out.excerpt(direction, position, header, Of::Http2);
                         if head.kind == Kind::Headers {
                             streams.hears(head.stream, position);
                         }
                         head.is_valid()
-                    })
+                    };
+                    reader.bytes(input.position, input.bytes, found, |_| ())
                 }
             };
             walker = walker.filter(|_| goes_on);
@@ -79,17 +97,19 @@ impl Http2 {
         head.is_plausible(Some(true), payload_max.unwrap_or(PAYLOAD_MAX))
     }
 
-    /// Responses wait: which streams do they answer?
+    /// Responses wait, without long content: which streams do they answer?
     #[cold]
     pub(super) fn read_ahead(&mut self, input: &Bytes<'_>, out: &mut dyn Observer) {
         let Self { responses, streams, ahead, .. } = self;
+        responses.follow(input, out);
         let Half { trial, payload_max, .. } = responses;
+        let mut contents = SmallVec::<[Range<u64>; 4]>::new();
         let longest = payload_max.unwrap_or(PAYLOAD_MAX);
         let goes_on = ahead.as_mut().is_some_and(|walker| {
             if let Some(trial) = trial.as_mut().filter(|_| input.call_start) {
                 trial.call(input.position, walker.is_at(input.position));
             }
-            walker.bytes(input.position, input.bytes, |head, position, header| {
+            let found = |head: &Head, position, header: &[u8]| {
                 out.excerpt(input.direction, position, header, Of::Http2);
                 if head.kind == Kind::Headers {
                     streams.hears(head.stream, position);
@@ -98,9 +118,62 @@ impl Http2 {
                 trial.frame(position);
                 trial.passed = trial.passed.saturating_add(u64::from(streams.first_answer().is_none()));
                 head.is_plausible(Some(false), longest)
-            })
+            };
+            walker.bytes(input.position, input.bytes, found, |content| contents.push(content))
         });
-        if goes_on { self.judge(input.call.exit, out) } else { self.trial_fails(out) }
+        self.hold(input, &contents);
+        if !goes_on {
+            return self.trial_fails(out);
+        }
+        if !self.responses.followed
+            && let Some(next) = self.ahead.as_ref().and_then(Walker::next)
+        {
+            self.responses.tell(input.direction, next, input.call.exit, out);
+        }
+        self.judge(input.call.exit, out);
+    }
+
+    /// Keeps what waits, without this content.
+    fn hold(&mut self, input: &Bytes<'_>, contents: &[Range<u64>]) {
+        let end = input.position.saturating_add(input.bytes.len() as u64);
+        let mut rest = *input;
+        for content in contents {
+            let before = rest.below(content.start);
+            if !before.bytes.is_empty() {
+                self.held.push(&before, before.bytes.len());
+            }
+            self.held.push_gap(&Gap {
+                direction: input.direction,
+                position: content.start,
+                length: content.end.saturating_sub(content.start),
+                call: Some(input.call),
+                time: input.call.exit,
+                quiet: None,
+            });
+            rest = rest.last(end.saturating_sub(content.end));
+        }
+        if !rest.bytes.is_empty() {
+            self.held.push(&rest, rest.bytes.len());
+        }
+    }
+
+    /// Time passed: the kernel side is told now where a frame begins.
+    pub(super) fn tell_again(&mut self, now: Time, out: &mut dyn Observer) {
+        for is_request in [true, false] {
+            let direction = self.streams.side.direction(is_request);
+            let ahead = self.ahead.as_ref().filter(|_| !is_request && self.waits()).map(Walker::next);
+            let read = is_request || self.held.is_empty();
+            let (half, _) = self.half(is_request);
+            if half.tells_at().is_none_or(|time| time > now) {
+                continue;
+            }
+            let left = half.frames.before_next().filter(|_| read);
+            let next = ahead.unwrap_or(left.map(|left| half.end.saturating_add(u64::from(left))));
+            half.untold = false;
+            if let Some(next) = next {
+                half.tell(direction, next, now, out);
+            }
+        }
     }
 
     /// A gap of responses that wait: it waits too, or what does is lost with it. Requests stay on trial.
@@ -159,10 +232,8 @@ impl Http2 {
     fn believe(&mut self, is_request: bool, time: Time, out: &mut dyn Observer) {
         let (half, _) = self.half(is_request);
         let Some(trial) = half.trial.take() else { return };
+        half.sure = true;
         if is_request {
-            // Not before: the kernel side would follow what are no frames.
-            half.announced = true;
-            out.frames(self.streams.side.requests(), trial.position);
             self.streams.requests_believed();
         } else {
             // Reading begins with the first response that is certain to be one: what lies before may be content, and must
@@ -184,7 +255,27 @@ impl Http2 {
             let (half, _) = self.half(is_request);
             if half.trial.is_some() {
                 let time = half.last.map_or(0, |call| call.exit);
-                out.count(Counter::Http2Refuted, 1);
+                self.refute(is_request, time, out);
+            }
+        }
+        self.settle(out);
+    }
+
+    /// What was found in this direction were none, and the kernel side must not follow them.
+    pub(super) fn refute(&mut self, is_request: bool, time: Time, out: &mut dyn Observer) {
+        out.count(Counter::Http2Refuted, 1);
+        out.frames(self.streams.side.direction(is_request), NO_FRAMES);
+        let (half, _) = self.half(is_request);
+        half.misled = true;
+        self.lose(is_request, time, time, out);
+    }
+
+    /// No more responses can wait. What was found may be frames.
+    pub(super) fn trial_is_given_up(&mut self, out: &mut dyn Observer) {
+        for is_request in [true, false] {
+            let (half, _) = self.half(is_request);
+            if half.trial.is_some() {
+                let time = half.last.map_or(0, |call| call.exit);
                 self.lose(is_request, time, time, out);
             }
         }
