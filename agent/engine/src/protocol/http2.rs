@@ -48,7 +48,7 @@ use crate::{
 /// Less than this of a payload is not worth an order to the kernel side.
 const SKIP_MIN: u32 = 4096;
 /// The kernel side hears where a frame begins no more often than this, in nanoseconds: on a busy connection it comes
-/// too late, and is of use at the next pause.
+/// too late. So it hears it once more when this time has passed: in a pause it comes in time.
 const TELL_AGAIN: Time = 10_000_000;
 
 /// The state of one connection.
@@ -226,6 +226,7 @@ impl Http2 {
         half.decoder.doubt();
         half.certain = false;
         half.announced = false;
+        half.untold = None;
         // SETTINGS may be lost, and acknowledgements of the other side's.
         for half in [&mut *half, &mut *other] {
             half.sizes.clear();
@@ -341,12 +342,8 @@ impl Http2 {
             return;
         }
         let end = input.position.saturating_add(input.bytes.len() as u64);
-        if half.tell_frames <= input.call.exit
-            && let Some(left) = half.frames.before_next()
-        {
-            half.tell_frames = input.call.exit.saturating_add(TELL_AGAIN);
-            out.frames(input.direction, end.saturating_add(u64::from(left)));
-        }
+        half.untold = half.frames.before_next().map(|left| end.saturating_add(u64::from(left)));
+        half.tell_frames(input.direction, input.call.exit, out);
         let Some((stream, left)) = half.frames.data() else { return };
         let end = end.saturating_add(u64::from(left));
         if left > SKIP_MIN && end > half.told && self.streams.absorbs(stream, is_request, u64::from(left)) {
@@ -434,6 +431,8 @@ impl Protocol for Http2 {
 
     fn timeout(&mut self, now: Time, out: &mut dyn Observer) {
         self.streams.timeout(now, out);
+        self.requests.tell_frames(self.streams.side.direction(true), now, out);
+        self.responses.tell_frames(self.streams.side.direction(false), now, out);
         while !self.done
             && let Some(call) = self.held.front_call()
             && call.exit.saturating_add(limit::PAIRING_WAIT) <= now
@@ -444,7 +443,8 @@ impl Protocol for Http2 {
 
     fn deadline(&self) -> Option<Time> {
         let held = self.held.front_call().map(|call| call.exit.saturating_add(limit::PAIRING_WAIT));
-        [held, self.streams.deadline].into_iter().flatten().min()
+        let [requests, responses] = [&self.requests, &self.responses].map(Half::tells_at);
+        [held, self.streams.deadline, requests, responses].into_iter().flatten().min()
     }
 
     fn finish(&mut self, why: Unseen, time: Time, out: &mut dyn Observer) {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
+    TELL_AGAIN,
     block::Block,
     excerpt,
     fragments::Fragments,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     counter::Counter,
-    event::{Call, Task, Time},
+    event::{Call, Direction, Task, Time},
     protocol::{Gap, Observer, Side},
 };
 
@@ -47,8 +48,9 @@ pub(super) struct Half {
     pub(super) quiet: u32,
     /// It was said where its frames begin.
     pub(super) announced: bool,
-    /// When the kernel side is to be told next where one begins.
-    pub(super) tell_frames: Time,
+    /// Where one begins behind what was read, of which the kernel side was not told, and when it may be told next.
+    pub(super) untold: Option<u64>,
+    tell_again: Time,
 }
 
 impl Half {
@@ -74,7 +76,8 @@ impl Half {
             followed: false,
             quiet: 0,
             announced: false,
-            tell_frames: 0,
+            untold: None,
+            tell_again: 0,
         }
     }
 
@@ -84,6 +87,21 @@ impl Half {
             Some(search) => search.direction_known(requests),
             None => self.search = Some(Box::new(Search::new(Some(requests)))),
         }
+    }
+
+    /// Tells the kernel side where the next frame begins, if it is to be told now.
+    pub(super) fn tell_frames(&mut self, direction: Direction, now: Time, out: &mut dyn Observer) {
+        if self.tells_at().is_some_and(|time| time <= now)
+            && let Some(position) = self.untold.take()
+        {
+            self.tell_again = now.saturating_add(TELL_AGAIN);
+            out.frames(direction, position);
+        }
+    }
+
+    /// When it is to be told.
+    pub(super) fn tells_at(&self) -> Option<Time> {
+        self.untold.filter(|_| !self.followed).map(|_| self.tell_again)
     }
 
     /// The call of a gap; one that was not seen is known by its time only.

@@ -157,3 +157,24 @@ fn the_kernel_side_is_told_where_the_next_frame_begins_until_it_follows() {
     kernel.requests(0, &[0; 9], 0, Framing::Inside);
     assert_eq!(kernel.out.frames.len(), 3);
 }
+
+#[test]
+fn in_a_pause_the_kernel_side_is_told_once_where_the_next_frame_begins() {
+    let mut client = Encoder::default();
+    let mut kernel = Kernel::new();
+    kernel.requests(0, &[PREFACE, &settings(&[])[..]].concat(), 0, Framing::Unknown);
+    let told = kernel.out.frames.len();
+    for stream in [1, 3, 5] {
+        kernel.requests(0, &client.get(stream, "/a"), 0, Framing::Unknown);
+    }
+    assert_eq!(kernel.out.frames.len(), told);
+    let due = kernel.connection.deadline();
+    assert!(due.is_some_and(|due| due > kernel.now && due <= kernel.now + TELL_AGAIN), "{due:?}");
+    kernel.now += TELL_AGAIN;
+    for _ in 0..2 {
+        kernel.connection.timeout(kernel.now, &mut kernel.out);
+        assert_eq!(kernel.out.frames[told..], [(Direction::Received, kernel.position)]);
+        kernel.now += TELL_AGAIN;
+    }
+    assert_eq!(kernel.connection.deadline(), None);
+}
