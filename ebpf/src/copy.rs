@@ -178,7 +178,14 @@ fn try_begin(thread: u64, moved: u32, mut copyable: u32) -> Result<u64, ProbeErr
         }
         content = passed;
     }
-    let limit = if followed { limit::FRAMED_COPY_LIMIT } else { setting!(copy_limit) };
+    let limit = if followed {
+        limit::FRAMED_COPY_LIMIT
+    } else if half.searched_calls != 0 {
+        half.searched_calls -= 1;
+        limit::SEARCHED_COPY_LIMIT
+    } else {
+        setting!(copy_limit)
+    };
     let mut flags = if followed { data_flag::FRAMED } else { 0 };
     let mut allowance = if copyable < limit { copyable } else { limit };
     let mut span = moved;

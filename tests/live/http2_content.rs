@@ -4,6 +4,8 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     process::Command,
+    thread::sleep,
+    time::Duration,
 };
 
 use acceptance::{
@@ -233,5 +235,45 @@ fn read_until(socket: &mut TcpStream, enough: impl Fn(&[(u8, u8)]) -> bool) {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         socket.read_exact(&mut vec![0; length as usize]).unwrap();
         frames.push((head[3], head[4]));
+    }
+}
+
+/// Of calls that move more than is copied of them, what lies behind is not seen: more is, until frames are found.
+#[test]
+fn a_server_of_long_content_is_joined_in_the_middle() {
+    const FIRST: u32 = 20;
+    const THEN: u32 = 10;
+    /// Longer than a burst of calls: a client that takes a breath now and then.
+    const PAUSE: Duration = Duration::from_millis(30);
+    let _machine = live!();
+    let directory = TempDir::new();
+    let (file, late) = (token(), token());
+    directory.write(&file, &"x".repeat(2_000_000));
+    let (server, port) = nghttpd(&directory);
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    let window = frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
+    let whole = frame(8, 0, 0, &(0x7fff_ffff_u32 - 65_535).to_be_bytes());
+    socket.write_all(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &window, &whole].concat()).unwrap();
+    let mut stream = 1;
+    let mut get = |query: &str| {
+        socket.write_all(&headers(stream, false, &format!("/{file}?{query}"))).unwrap();
+        read_until(&mut socket, |frames| frames.iter().any(|frame| frame.0 == 0 && frame.1 & 1 != 0));
+        stream += 2;
+        sleep(PAUSE);
+    };
+    get("early");
+    let agent = Agent::start(&Options::only([&server]));
+    for _ in 0..FIRST {
+        get("first");
+    }
+    for _ in 0..THEN {
+        get(&late);
+    }
+    let finished = agent.finish(&late, THEN as usize);
+    assert_accounted(&finished.counters);
+    for span in &finished.spans {
+        assert_eq!((span.kind, span.code()), (Kind::Server, Some(200)), "{span:#?}");
+        assert!(span.text("spandrel.incomplete").is_none(), "{span:#?}");
     }
 }

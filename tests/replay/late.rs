@@ -115,7 +115,7 @@ fn found(outcome: &Outcome) -> BTreeMap<Way, u64> {
         Order::Frames { conn, direction, position } => {
             Some(((conn.sock, direction == Direction::Sent), position))
         }
-        Order::Skip { .. } | Order::Quiet { .. } | Order::Ignore { .. } => None,
+        Order::Skip { .. } | Order::Search { .. } | Order::Quiet { .. } | Order::Ignore { .. } => None,
     };
     outcome.orders.iter().rev().filter_map(position).collect()
 }

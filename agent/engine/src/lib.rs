@@ -35,6 +35,8 @@ pub enum Order {
     /// From the position on this direction is a sequence of HTTP/2 frames: content can be told from headers by
     /// walking them.
     Frames { conn: ConnectionId, direction: Direction, position: u64 },
+    /// HTTP/2 is spoken in this direction, and it is not known where its frames begin: copy more of the next calls.
+    Search { conn: ConnectionId, direction: Direction },
     /// DATA of this stream of HTTP/2 tells nothing in this direction until it ends the stream, so it needs no record of its
     /// own; 0: of no stream any more.
     Quiet { conn: ConnectionId, direction: Direction, stream: u32 },

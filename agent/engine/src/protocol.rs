@@ -175,6 +175,8 @@ pub trait Observer {
     fn skip(&mut self, direction: Direction, position: u64);
     /// From this position on `direction` is a sequence of HTTP/2 frames.
     fn frames(&mut self, direction: Direction, position: u64);
+    /// `direction` is a sequence of HTTP/2 frames, and it is not known where they begin.
+    fn search(&mut self, direction: Direction);
     /// DATA of this stream tells nothing in `direction` until it ends the stream; 0: of no stream any more.
     fn quiet(&mut self, direction: Direction, stream: u32);
     /// Nothing of interest can follow on this connection.

@@ -47,6 +47,8 @@ pub(super) fn run(program: BorrowedFd<'_>, order: &Order) -> io::Result<()> {
             (order::FRAMES_RECEIVED, conn, position)
         }
         Order::Frames { conn, direction: Direction::Sent, position } => (order::FRAMES_SENT, conn, position),
+        Order::Search { conn, direction: Direction::Received } => (order::SEARCH_RECEIVED, conn, 0),
+        Order::Search { conn, direction: Direction::Sent } => (order::SEARCH_SENT, conn, 0),
         Order::Quiet { conn, direction: Direction::Received, stream } => {
             (order::QUIET_RECEIVED, conn, stream.into())
         }

@@ -101,7 +101,9 @@ pub struct Half {
     /// Of the frame that reaches up to `frame_at`: [`frame::NOT_DATA`], [`frame::QUIET`], or how many bytes of its content
     /// were copied.
     pub frame_kept: u8,
-    pub padding: [u8; 2],
+    /// Calls of which more is copied, since frames are searched. Set by [`crate::order`].
+    pub searched_calls: u8,
+    pub padding: u8,
     /// The stream whose DATA makes no records, 0 if there is none. Set by [`crate::order`].
     pub quiet_stream: u32,
     /// Bytes of the quiet frames up to `frame_at` of which no record was made yet ([`crate::QuietRecord`]), the content

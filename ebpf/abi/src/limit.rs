@@ -13,6 +13,12 @@ pub const COPY_LIMIT_DEFAULT: u32 = 32 * 1024;
 /// Bytes copied of one call where HTTP/2 frames are followed: content is left out there, and header blocks are whole.
 pub const FRAMED_COPY_LIMIT: u32 = 1024 * 1024;
 
+/// Bytes copied of one call where frames are searched: headers of several, of the longest payload that is usual.
+pub const SEARCHED_COPY_LIMIT: u32 = 256 * 1024;
+
+/// Calls of which that many are, for one order to do so.
+pub const SEARCHED_CALLS: u8 = u8::MAX;
+
 /// Longest Unix socket address (`sun_path`).
 pub const UNIX_PATH_MAX: usize = 108;
 

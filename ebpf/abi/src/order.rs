@@ -19,3 +19,7 @@ pub const FRAMES_SENT: u64 = 6;
 /// stream: it may pass without records ([`crate::QuietRecord`]). 0: of no stream any more.
 pub const QUIET_RECEIVED: u64 = 7;
 pub const QUIET_SENT: u64 = 8;
+/// Frames of HTTP/2 are searched in the received or sent direction: of the next [`SEARCHED_CALLS`](crate::limit::SEARCHED_CALLS)
+/// calls up to [`SEARCHED_COPY_LIMIT`](crate::limit::SEARCHED_COPY_LIMIT) bytes are copied, while frames are not followed.
+pub const SEARCH_RECEIVED: u64 = 9;
+pub const SEARCH_SENT: u64 = 10;

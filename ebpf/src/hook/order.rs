@@ -3,7 +3,7 @@
 use abi::{
     Connection,
     conn::{direction, frame, verdict},
-    order,
+    limit, order,
     record::end,
 };
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
@@ -27,6 +27,12 @@ pub(crate) fn order(ctx: RawTracePointContext) -> i32 {
             connections::half(connection, direction::RECEIVED).quiet_stream = position as u32;
         }
         order::QUIET_SENT => connections::half(connection, direction::SENT).quiet_stream = position as u32,
+        order::SEARCH_RECEIVED => {
+            connections::half(connection, direction::RECEIVED).searched_calls = limit::SEARCHED_CALLS;
+        }
+        order::SEARCH_SENT => {
+            connections::half(connection, direction::SENT).searched_calls = limit::SEARCHED_CALLS;
+        }
         order::IGNORE => connection.verdict = verdict::IGNORED,
         // A released socket loses its `struct socket` (sock_orphan); memory that became another socket has
         // another inode.

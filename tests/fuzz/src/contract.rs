@@ -117,6 +117,8 @@ impl Observer for Contract {
 
     fn frames(&mut self, _direction: Direction, _position: u64) {}
 
+    fn search(&mut self, _direction: Direction) {}
+
     fn quiet(&mut self, _direction: Direction, _stream: u32) {}
 
     fn ignore(&mut self) {

@@ -185,6 +185,12 @@ impl Observer for Watch<'_> {
         }
     }
 
+    fn search(&mut self, direction: Direction) {
+        if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
+            self.correlator.order(Order::Search { conn, direction });
+        }
+    }
+
     fn quiet(&mut self, direction: Direction, stream: u32) {
         if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
             self.correlator.order(Order::Quiet { conn, direction, stream });

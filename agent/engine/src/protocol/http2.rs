@@ -50,6 +50,8 @@ const SKIP_MIN: u32 = 4096;
 /// The kernel side hears where a frame begins no more often than this, in nanoseconds: on a busy connection it comes
 /// too late. So it hears it once more when this time has passed: in a pause it comes in time.
 const TELL_AGAIN: Time = 10_000_000;
+/// It is asked for more of each call no more often than this, in nanoseconds: copying costs.
+const ASK_AGAIN: Time = 1_000_000_000;
 
 /// The state of one connection.
 #[derive(Debug)]
@@ -127,6 +129,7 @@ impl Http2 {
                 // of the record that were delivered before tells nothing of these.
                 Framing::From(_) | Framing::Inside | Framing::Quiet(_) => return None,
                 Framing::Unknown => {
+                    half.ask(input.direction, call.exit, out);
                     let search = half.search.get_or_insert_with(|| Box::new(Search::new(Some(is_request))));
                     let found = search.bytes(input, out.secrecy().is_some())?;
                     found.tell(input.direction, out);

@@ -57,6 +57,7 @@ pub(crate) struct Recorder {
     pub(crate) side: Option<Side>,
     pub(crate) skips: Vec<(Direction, u64)>,
     pub(crate) frames: Vec<(Direction, u64)>,
+    pub(crate) searches: Vec<Direction>,
     pub(crate) quiet: Vec<(Direction, u32)>,
     pub(crate) ignored: bool,
     pub(crate) counters: Counters,
@@ -160,6 +161,10 @@ impl Observer for Recorder {
 
     fn frames(&mut self, direction: Direction, position: u64) {
         self.frames.push((direction, position));
+    }
+
+    fn search(&mut self, direction: Direction) {
+        self.searches.push(direction);
     }
 
     fn quiet(&mut self, direction: Direction, stream: u32) {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    TELL_AGAIN,
+    ASK_AGAIN, TELL_AGAIN,
     block::Block,
     excerpt,
     fragments::Fragments,
@@ -51,6 +51,8 @@ pub(super) struct Half {
     /// Where one begins behind what was read, of which the kernel side was not told, and when it may be told next.
     pub(super) untold: Option<u64>,
     tell_again: Time,
+    /// When it may be asked next for more of each call.
+    ask_again: Time,
 }
 
 impl Half {
@@ -78,6 +80,7 @@ impl Half {
             announced: false,
             untold: None,
             tell_again: 0,
+            ask_again: 0,
         }
     }
 
@@ -96,6 +99,14 @@ impl Half {
         {
             self.tell_again = now.saturating_add(TELL_AGAIN);
             out.frames(direction, position);
+        }
+    }
+
+    /// Asks for more of each call, to find frames in it.
+    pub(super) fn ask(&mut self, direction: Direction, now: Time, out: &mut dyn Observer) {
+        if self.ask_again <= now {
+            self.ask_again = now.saturating_add(ASK_AGAIN);
+            out.search(direction);
         }
     }
 

@@ -151,6 +151,7 @@ impl Observer for Nobody {
     fn trailers(&mut self, _: Number, _: &Trailers<'_>) {}
     fn messages(&mut self, _: Number, _: Option<u64>, _: Option<u64>) {}
     fn frames(&mut self, _: Direction, _: u64) {}
+    fn search(&mut self, _: Direction) {}
     fn quiet(&mut self, _: Direction, _: u32) {}
     fn response_ended(&mut self, _: Number, _: u64, _: &Call) {
         self.ended += 1;

@@ -1,6 +1,9 @@
 //! What the kernel side says of frames, and what it is told.
 
-use super::{super::TELL_AGAIN, *};
+use super::{
+    super::{ASK_AGAIN, TELL_AGAIN},
+    *,
+};
 use crate::{
     event::{ConnectionId, Data, Framing, Time},
     protocol::Unseen,
@@ -177,4 +180,22 @@ fn in_a_pause_the_kernel_side_is_told_once_where_the_next_frame_begins() {
         kernel.now += TELL_AGAIN;
     }
     assert_eq!(kernel.connection.deadline(), None);
+}
+
+#[test]
+fn more_of_each_call_is_asked_for_while_frames_are_searched_and_no_more_than_each_second() {
+    let mut client = Encoder::default();
+    let mut kernel = Kernel::new();
+    let first = [PREFACE, &settings(&[])[..]].concat();
+    kernel.requests(0, &first, 0, Framing::Unknown);
+    assert_eq!(kernel.out.searches, []);
+    for (pause, asked) in [(0, 1), (10 * MILLISECOND, 1), (ASK_AGAIN, 2)] {
+        kernel.now += pause;
+        // Of this call the header of a frame was not copied.
+        kernel.requests(0, &client.get(1, "/a")[..5], 50, Framing::Unknown);
+        for _ in 0..2 {
+            kernel.requests(0, &[0xff; 20], 0, Framing::Unknown);
+        }
+        assert_eq!(kernel.out.searches, vec![Direction::Received; asked], "{pause}");
+    }
 }
