@@ -6,7 +6,7 @@ use super::{Correlator, header, telemetry::Asked};
 use crate::{
     Content, Excerpt, Of, Order, Secrecy, TelemetryIngest,
     counter::Counter,
-    event::{Call, Direction, Time},
+    event::{Call, ConnectionId, Direction, Time},
     exchange::{Claim, Exchange, Head, Key, Rpc, Socket, kept::Kept},
     limit,
     policy::opt_in::Item,
@@ -28,6 +28,13 @@ impl Watch<'_> {
     fn exchange(&mut self, number: Number) -> Option<(Key<Exchange>, &mut Exchange)> {
         let key = self.key(number)?;
         Some((key, self.correlator.exchanges.get_mut(key)?))
+    }
+
+    /// Gives the kernel side an order about the connection.
+    fn order(&mut self, order: impl FnOnce(ConnectionId) -> Order) {
+        if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
+            self.correlator.order(order(conn));
+        }
     }
 }
 
@@ -174,33 +181,23 @@ impl Observer for Watch<'_> {
     }
 
     fn skip(&mut self, direction: Direction, position: u64) {
-        if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
-            self.correlator.order(Order::Skip { conn, direction, position });
-        }
+        self.order(|conn| Order::Skip { conn, direction, position });
     }
 
     fn frames(&mut self, direction: Direction, position: u64) {
-        if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
-            self.correlator.order(Order::Frames { conn, direction, position });
-        }
+        self.order(|conn| Order::Frames { conn, direction, position });
     }
 
     fn search(&mut self, direction: Direction) {
-        if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
-            self.correlator.order(Order::Search { conn, direction });
-        }
+        self.order(|conn| Order::Search { conn, direction });
     }
 
     fn quiet(&mut self, direction: Direction, stream: u32) {
-        if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
-            self.correlator.order(Order::Quiet { conn, direction, stream });
-        }
+        self.order(|conn| Order::Quiet { conn, direction, stream });
     }
 
     fn ignore(&mut self) {
-        if let Some(conn) = self.correlator.sockets.get(self.socket).map(|socket| socket.id) {
-            self.correlator.order(Order::Ignore { conn });
-        }
+        self.order(|conn| Order::Ignore { conn });
     }
 
     fn count(&mut self, counter: Counter, amount: u64) {
