@@ -47,11 +47,6 @@ use crate::{
 
 /// Less than this of a payload is not worth an order to the kernel side.
 const SKIP_MIN: u32 = 4096;
-/// The kernel side hears where a frame begins no more often than this, in nanoseconds: on a busy connection it comes
-/// too late. So it hears it once more when this time has passed: in a pause it comes in time.
-const TELL_AGAIN: Time = 10_000_000;
-/// It is asked for more of each call no more often than this, in nanoseconds: copying costs.
-const ASK_AGAIN: Time = 1_000_000_000;
 
 /// The state of one connection.
 #[derive(Debug)]

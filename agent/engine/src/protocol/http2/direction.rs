@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use super::{
-    ASK_AGAIN, TELL_AGAIN,
     block::Block,
     excerpt,
     fragments::Fragments,
@@ -18,6 +17,11 @@ use crate::{
     protocol::{Gap, Observer, Side},
 };
 
+/// The kernel side hears where a frame begins no more often than this, in nanoseconds: on a busy connection it comes
+/// too late. So it hears it once more when this time has passed: in a pause it comes in time.
+pub(super) const TELL_AGAIN: Time = 10_000_000;
+/// It is asked for more of each call no more often than this, in nanoseconds: copying costs.
+pub(super) const ASK_AGAIN: Time = 1_000_000_000;
 /// SETTINGS that wait for their acknowledgement; a peer that sends more gets none of them believed.
 const SETTINGS_MAX: usize = 32;
 /// SETTINGS_HEADER_TABLE_SIZE (RFC 9113, 6.5.2).

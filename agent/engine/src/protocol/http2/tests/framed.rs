@@ -1,7 +1,7 @@
 //! What the kernel side says of frames, and what it is told.
 
 use super::{
-    super::{ASK_AGAIN, TELL_AGAIN},
+    super::direction::{ASK_AGAIN, TELL_AGAIN},
     *,
 };
 use crate::{
