@@ -96,8 +96,9 @@ pub enum Existing {
     Replace,
     /// The entry stays; it is newer.
     Keep,
-    /// Only an entry is changed; where there is none the process is gone.
-    Update,
+    /// Only an entry about the image of this generation is changed, or about any if that is not known: where there is
+    /// none the process is gone, and a later image is decided when its record comes.
+    Update(Option<u8>),
 }
 
 /// How many instructions the verifier walked to accept a program.
@@ -253,6 +254,11 @@ impl Probes {
             );
         }
         Ok(())
+    }
+
+    /// The generation of the image that the kernel side knows of a process; `None`: of none.
+    pub fn generation(&self, tgid: u32) -> Option<u8> {
+        self.processes.generation(tgid)
     }
 
     /// Forgets a process whose end was not seen.

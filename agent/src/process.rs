@@ -50,9 +50,9 @@ use crate::export::ExportSet;
 /// A decision to be written to the kernel side's table.
 ///
 /// The kernel side makes an entry before it sends a record about a process, and removes it when the process ends,
-/// which may be by now: write to an existing entry only (`BPF_EXIST`), else entries of gone processes pile up.
-/// For those of [`Processes::scan`] it is the other way round (`BPF_NOEXIST`): where there is an entry by now, its
-/// record is on the way and knows better.
+/// which may be by now: write to an existing entry only, and of the same image only ([`Processes::generation`]): the
+/// process may run the next one, whose record is on the way. For those of [`Processes::scan`] it is the other way round:
+/// where there is an entry by now, its record is on the way and knows better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
     pub tgid: u32,
@@ -145,13 +145,13 @@ impl Processes {
     pub fn adopt(&mut self, tgid: u32) -> Change {
         let stat = self.observer.root.stat(tgid);
         let seen = self.observer.running(tgid, stat, None);
-        self.store(tgid, 0, seen, Verdict::fixed(Decision::Trace));
+        self.store(tgid, 0, None, seen, Verdict::fixed(Decision::Trace));
         Change { tgid, decision: Decision::Trace }
     }
 
     /// A process started an image.
     pub fn on_exec(&mut self, exec: &Exec<'_>) -> Option<Change> {
-        let Process { tgid, time, .. } = exec.process;
+        let Process { tgid, time, generation, .. } = exec.process;
         self.table.expire(time);
         // The parent stands for a child whose fork was lost.
         let own = self.table.live(tgid);
@@ -165,7 +165,7 @@ impl Processes {
         let mut seen = self.observer.exec(exec);
         seen.start = seen.start.or(start);
         let verdict = self.judge(tgid, &seen, inherited);
-        let decision = self.store(tgid, time, seen, verdict);
+        let decision = self.store(tgid, time, Some(generation), seen, verdict);
         // Under `run` the kernel side's decision stays what it was.
         matches!(self.scope, Scope::Selected(_)).then_some(Change { tgid, decision })
     }
@@ -185,7 +185,15 @@ impl Processes {
         };
         let verdict = parent.verdict.clone();
         let treatment = verdict.treatment.clone();
-        let run = Run { since: time, start: None, image, treatment, resource: None, instrumented: false };
+        let run = Run {
+            since: time,
+            generation: Some(child.generation),
+            start: None,
+            image,
+            treatment,
+            resource: None,
+            instrumented: false,
+        };
         let decision = self.table.insert(tgid, run, verdict);
         (decision == Decision::Trace && matches!(self.scope, Scope::Selected(_)))
             .then_some(Change { tgid, decision })
@@ -243,6 +251,24 @@ impl Processes {
         swept
     }
 
+    /// Decides anew about processes that run another image than the records told, since that of an exec was lost.
+    /// `current` is the generation that the kernel side knows. As costly as [`Self::sweep`].
+    pub fn catch_up(&mut self, current: impl Fn(u32) -> Option<u8>) -> Vec<Change> {
+        if matches!(self.scope, Scope::Command) {
+            return Vec::new();
+        }
+        let told = |tgid: &u32| self.generation(*tgid);
+        let live = self.table.entries.iter().filter(|(_, entry)| entry.is_live()).map(|(tgid, _)| *tgid);
+        let other = |tgid: &u32| told(tgid).zip(current(*tgid)).is_some_and(|(told, runs)| told != runs);
+        let overtaken: Vec<u32> = live.filter(other).collect();
+        let mut listeners = Listeners::default();
+        let learn = |tgid| {
+            let stat = self.observer.root.stat(tgid);
+            Change { tgid, decision: self.learn(tgid, stat, None, &mut listeners) }
+        };
+        overtaken.into_iter().map(learn).collect()
+    }
+
     /// A process created an io_uring.
     pub fn on_io_uring(&mut self, process: &Process) {
         self.name_io_uring(process.tgid);
@@ -280,6 +306,11 @@ impl Processes {
             (None, Scope::Command) => Decision::Trace,
             (None, Scope::Selected(_)) => Decision::Undecided,
         }
+    }
+
+    /// Which of the images of a process the decision is about; `None`: no record announced it.
+    pub fn generation(&self, tgid: u32) -> Option<u8> {
+        self.table.get(tgid)?.images.last()?.generation
     }
 
     /// Whether the threads of a process say nothing about requests (Go), so that links by thread would be wrong.
@@ -355,7 +386,8 @@ impl Processes {
             }
         }
         // Without an event its image may be any age. With one, an earlier process may have had the id.
-        self.store(tgid, event.map_or(0, |event| event.time), seen, verdict)
+        let generation = event.map(|event| event.generation);
+        self.store(tgid, event.map_or(0, |event| event.time), generation, seen, verdict)
     }
 
     fn judge(&mut self, tgid: u32, seen: &Observation, inherited: Option<Verdict>) -> Verdict {
@@ -375,10 +407,18 @@ impl Processes {
         }
     }
 
-    fn store(&mut self, tgid: u32, since: Time, seen: Observation, verdict: Verdict) -> Decision {
+    fn store(
+        &mut self,
+        tgid: u32,
+        since: Time,
+        generation: Option<u8>,
+        seen: Observation,
+        verdict: Verdict,
+    ) -> Decision {
         let treatment = verdict.treatment.clone();
         let run = Run {
             since,
+            generation,
             start: seen.start,
             image: Arc::new(seen.image),
             treatment,

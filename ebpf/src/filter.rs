@@ -49,19 +49,18 @@ fn entry(tgid: u32) -> Option<*mut u8> {
     Some(unsafe { word.cast::<u8>().add((tgid % table::IN_WORD) as usize) })
 }
 
-/// The byte of a process, and its decision if it is known.
+/// Where the byte of a process is, and what it is; 0 if there is none.
 #[inline(always)]
-fn look(tgid: u32) -> (Option<*mut u8>, Option<u32>) {
+fn look(tgid: u32) -> (Option<*mut u8>, u8) {
     let entry = entry(tgid);
     // SAFETY: a byte in a map; volatile, because user space writes it.
-    let byte = entry.map_or(table::UNKNOWN, |entry| unsafe { entry.read_volatile() });
-    (entry, if byte == table::UNKNOWN { None } else { Some(u32::from(byte) - 1) })
+    (entry, entry.map_or(0, |entry| unsafe { entry.read_volatile() }))
 }
 
 /// The decision for a process, the default if it is not known.
 #[inline(always)]
 pub(crate) fn decision_of(tgid: u32) -> u32 {
-    match look(tgid).1 {
+    match table::decision(look(tgid).1) {
         Some(decision) => decision,
         None => setting!(unknown_process),
     }
@@ -70,8 +69,8 @@ pub(crate) fn decision_of(tgid: u32) -> u32 {
 /// Whether records are made of the current process; an unknown one is announced once.
 #[inline(always)]
 pub(crate) fn admits(thread: Thread) -> bool {
-    let (entry, known) = look(thread.tgid);
-    if let Some(known) = known {
+    let (entry, byte) = look(thread.tgid);
+    if let Some(known) = table::decision(byte) {
         return known != decision::SKIP;
     }
     let unknown = setting!(unknown_process);
@@ -84,25 +83,27 @@ pub(crate) fn admits(thread: Thread) -> bool {
     };
     // Two threads may both be the first; a decision that comes between is repeated when more records come.
     // SAFETY: as above.
-    unsafe { entry.write_volatile(table::byte(unknown)) };
-    counters::note(output::process(kind::SEEN, thread.tgid, 0));
+    unsafe { entry.write_volatile(table::decided(byte, unknown)) };
+    counters::note(output::process(kind::SEEN, thread.tgid, 0, table::generation(byte)));
     true
 }
 
-/// Stores a decision.
+/// Stores a decision about an image that starts. Its generation: what user space still decides about an earlier one is
+/// void.
 #[inline(always)]
-pub(crate) fn decide(tgid: u32, decision: u32) -> Result<(), ProbeError> {
-    let entry = entry(tgid).ok_or(ProbeError::ProcessesFull)?;
+pub(crate) fn decide_next(tgid: u32, decision: u32) -> Result<u8, ProbeError> {
+    let (Some(entry), byte) = look(tgid) else { return Err(ProbeError::ProcessesFull) };
+    let next = table::next(byte, decision);
     // SAFETY: as above.
-    unsafe { entry.write_volatile(table::byte(decision)) };
-    Ok(())
+    unsafe { entry.write_volatile(next) };
+    Ok(table::generation(next))
 }
 
 /// Forgets a process that ended. Whether it was known.
 #[inline(always)]
 pub(crate) fn forget(tgid: u32) -> bool {
-    let (Some(entry), Some(_)) = look(tgid) else { return false };
+    let (Some(entry), byte) = look(tgid) else { return false };
     // SAFETY: as above.
-    unsafe { entry.write_volatile(table::UNKNOWN) };
-    true
+    unsafe { entry.write_volatile(table::forgotten(byte)) };
+    table::decision(byte).is_some()
 }

@@ -248,7 +248,7 @@ pub(crate) fn end(
 
 /// Reports that something happened to a process: `kind` of exit, fork, seen or io_uring.
 #[inline(always)]
-pub(crate) fn process(kind: Kind, tgid: u32, parent: u32) -> Result<(), ProbeError> {
+pub(crate) fn process(kind: Kind, tgid: u32, parent: u32, generation: u8) -> Result<(), ProbeError> {
     let Some(mut entry) = RECORDS.reserve::<ProcessRecord>(0) else {
         counters::add(counter::RING_FULL, 1);
         return Ok(());
@@ -260,6 +260,7 @@ pub(crate) fn process(kind: Kind, tgid: u32, parent: u32) -> Result<(), ProbeErr
         (*record).header = header(kind, size_of::<ProcessRecord>());
         (*record).tgid = tgid;
         (*record).parent = parent;
+        (*record).generation = generation;
         identity(record)
     };
     entry.submit(wake());
@@ -320,6 +321,7 @@ pub(crate) struct ExecEntry {
 #[inline(always)]
 pub(crate) fn exec(
     tgid: u32,
+    generation: u8,
     fill: impl FnOnce(&mut ExecEntry) -> Result<(), ProbeError>,
 ) -> Result<(), ProbeError> {
     let Some(mut entry) = RECORDS.reserve::<ExecEntry>(0) else {
@@ -332,6 +334,7 @@ pub(crate) fn exec(
         core::ptr::write_bytes(&raw mut (*pointer).record, 0, 1);
         (*pointer).record.header = header(kind::EXEC, size_of::<ExecEntry>());
         (*pointer).record.tgid = tgid;
+        (*pointer).record.generation = generation;
         identity(&raw mut (*pointer).record).and_then(|()| fill(&mut *pointer))
     };
     entry.submit(wake());

@@ -186,6 +186,8 @@ pub struct Process {
     pub mount_namespace: u32,
     pub network_namespace: u32,
     pub inner_tgid: u32,
+    /// Of the image that the record announces ([`abi::process::table::generation`]).
+    pub generation: u8,
 }
 
 /// A record decoded.
@@ -401,6 +403,7 @@ fn decode_process(record: &ProcessRecord) -> Process {
         mount_namespace: record.mount_namespace,
         network_namespace: record.network_namespace,
         inner_tgid: record.inner_tgid,
+        generation: record.generation,
     }
 }
 

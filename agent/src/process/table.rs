@@ -51,6 +51,8 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) since: Time,
+    /// See [`abi::process::table::generation`]; `None`: no record announced it.
+    pub(super) generation: Option<u8>,
     /// When the process was created, in ticks, if `/proc` still said.
     pub(super) start: Option<u64>,
     pub(super) image: Arc<Image>,

@@ -118,6 +118,7 @@ fn process(tgid: u32, parent: u32, time: Time) -> Process {
         mount_namespace: 0,
         network_namespace: 0,
         inner_tgid: tgid,
+        generation: 0,
     }
 }
 
@@ -354,6 +355,25 @@ fn a_gone_process_is_forgotten_after_a_while() {
     assert_eq!(service(&mut processes, 7, 2 * SECOND), "unknown_service:first");
     exec(&mut processes, process(8, 1, 18 * SECOND), "/bin/second", "second", "");
     assert_eq!(service(&mut processes, 7, 2 * SECOND), "unknown_service");
+}
+
+#[test]
+fn a_process_whose_exec_was_lost_is_decided_anew() {
+    let machine = Machine::new();
+    machine.start(7, &SERVER);
+    machine.start(8, &SERVER);
+    let mut processes = machine.processes("[{ exe: server }]", "[]");
+    let started = |tgid| Process { generation: 5, ..process(tgid, 1, SECOND) };
+    for tgid in [7, 8] {
+        exec(&mut processes, started(tgid), "/bin/sh", "sh", "");
+    }
+    assert_eq!((processes.traced(), processes.generation(7)), (0, Some(5)));
+    assert_eq!(processes.catch_up(|_| Some(5)), [], "nothing was lost");
+    assert_eq!(processes.catch_up(|_| None), [], "they are gone, which the sweep sees");
+    let changes = processes.catch_up(|tgid| Some(if tgid == 7 { 6 } else { 5 }));
+    assert_eq!(changes, [Change { tgid: 7, decision: Decision::Trace }]);
+    assert_eq!((processes.traced(), processes.generation(7)), (1, None));
+    assert_eq!(processes.catch_up(|tgid| Some(if tgid == 7 { 6 } else { 5 })), [], "once");
 }
 
 #[test]

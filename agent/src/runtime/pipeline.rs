@@ -202,7 +202,7 @@ impl Pipeline {
             Decision::Trace => self.give(record, event, now),
             Decision::Skip => {
                 // It sends records because the kernel side was not told, or forgot.
-                self.decide(Change { tgid, decision: Decision::Skip }, Existing::Update);
+                self.update(Change { tgid, decision: Decision::Skip });
             }
             Decision::Undecided => {
                 let change = self.processes.on_unannounced(tgid, time);
@@ -233,7 +233,7 @@ impl Pipeline {
     /// Carries out a decision of the table of processes.
     fn apply(&mut self, change: Option<Change>, now: Time) {
         let Some(change) = change else { return };
-        self.decide(change, Existing::Update);
+        self.update(change);
         // Before what was held is given to the engine.
         self.tell_policy(change.tgid);
         match change.decision {
@@ -247,6 +247,11 @@ impl Pipeline {
                 }
             }
         }
+    }
+
+    /// Tells the kernel side, unless another image runs by now.
+    fn update(&mut self, change: Change) {
+        self.decide(change, Existing::Update(self.processes.generation(change.tgid)));
     }
 
     fn decide(&mut self, change: Change, existing: Existing) {
@@ -320,6 +325,10 @@ impl Pipeline {
                 self.probes.forget(tgid);
                 self.recorded.remove(&tgid);
                 self.engine.set_policy(tgid, None);
+            }
+            for change in self.processes.catch_up(|tgid| self.probes.generation(tgid)) {
+                self.apply(Some(change), now);
+                self.tell_tasks(change.tgid);
             }
         } else {
             let result = self.probes.check(&self.unix);

@@ -217,6 +217,8 @@ pub struct ProcessRecord {
     pub filename_length: u16,
     pub arguments_length: u16,
     pub environment_length: u16,
-    pub padding: u16,
+    /// Of the image that runs since then ([`crate::process::table::generation`]); 0 in records that announce none.
+    pub generation: u8,
+    pub padding: u8,
 }
 const _: () = assert!(size_of::<ProcessRecord>() == 64);

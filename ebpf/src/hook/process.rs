@@ -46,8 +46,8 @@ fn try_fork(ctx: &RawTracePointContext) -> Result<(), ProbeError> {
     if inherited == decision::SKIP && setting!(exec_decides) == 0 {
         return Ok(());
     }
-    filter::decide(tgid, inherited)?;
-    output::process(kind::FORK, tgid, parent)
+    let generation = filter::decide_next(tgid, inherited)?;
+    output::process(kind::FORK, tgid, parent, generation)
 }
 
 /// hooks: raw_tracepoint sched_process_exit(struct task_struct *task)
@@ -69,7 +69,7 @@ fn try_exit(ctx: &RawTracePointContext) -> Result<(), ProbeError> {
     }
     let thread = Thread::current();
     if filter::forget(thread.tgid) {
-        return output::process(kind::EXIT, thread.tgid, 0);
+        return output::process(kind::EXIT, thread.tgid, 0, 0);
     }
     Ok(())
 }
@@ -80,7 +80,7 @@ pub(crate) fn ring_create(_ctx: RawTracePointContext) -> i32 {
     let thread = Thread::current();
     if filter::admits(thread) {
         counters::add(abi::counter::IO_URING, 1);
-        counters::note(output::process(kind::IO_URING, thread.tgid, 0));
+        counters::note(output::process(kind::IO_URING, thread.tgid, 0, 0));
     }
     0
 }
@@ -95,17 +95,18 @@ pub(crate) fn process_exec(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn try_exec(ctx: &RawTracePointContext) -> Result<(), ProbeError> {
     let thread = Thread::current();
+    let mut generation = 0;
     if setting!(exec_decides) != 0 {
         if thread.tgid == setting!(own_tgid) {
             return Ok(());
         }
-        filter::decide(thread.tgid, setting!(unknown_process))?;
+        generation = filter::decide_next(thread.tgid, setting!(unknown_process))?;
     } else if filter::decision_of(thread.tgid) == decision::SKIP {
         return Ok(());
     }
     let task = raw_argument(ctx, 0);
     let binary = raw_argument(ctx, 2);
-    output::exec(thread.tgid, |entry| fill(entry, task, binary))
+    output::exec(thread.tgid, generation, |entry| fill(entry, task, binary))
 }
 
 #[inline(always)]

@@ -272,5 +272,6 @@ fn process(tgid: u32, time: Time) -> Process {
         mount_namespace: 1,
         network_namespace: 1,
         inner_tgid: tgid,
+        generation: 0,
     }
 }
