@@ -80,8 +80,8 @@ pub(crate) fn probes() -> Result<PathBuf> {
     Ok(directory.join(toolchain::BPF_TARGET).join("bpf/probes"))
 }
 
-/// Builds the program around the object that is there.
-fn program(profile: Profile) -> Result<PathBuf> {
+/// Builds the program around the object that is there, and returns where it is.
+pub(crate) fn program(profile: Profile) -> Result<PathBuf> {
     let target = target_directory()?;
     let mut cargo = exec::cargo();
     cargo.args(["build", "--package", "agent", "--bin", "spandrel", "--profile", profile.name()]);

@@ -6,9 +6,10 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use self::count::Count;
 use crate::{
@@ -46,6 +47,9 @@ impl Part {
     const ALL: [Self; 7] =
         [Self::Lint, Self::Unit, Self::Replay, Self::Fuzz, Self::Live, Self::Backends, Self::Vm];
 
+    /// Those that are test targets of the package [`ACCEPTANCE`].
+    const ACCEPTANCE: [Self; 3] = [Self::Replay, Self::Live, Self::Backends];
+
     /// The part of this name.
     pub(crate) fn parse(name: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|part| part.name() == name);
@@ -80,19 +84,37 @@ pub(crate) fn run(only: &[Part], profile: Profile) -> Result<()> {
     if wanted(Part::Lint) {
         lint_into(&mut report);
     }
-    if wanted(Part::Unit) {
-        report.tests("unit tests", unit);
-    }
-    if wanted(Part::Fuzz) {
-        fuzz_into(&mut report);
-    }
-    if [Part::Replay, Part::Live, Part::Backends, Part::Vm].into_iter().any(wanted) {
-        match build::all(profile) {
-            Ok(program) => report.with_program(&program, wanted),
-            Err(error) => report.failed("build", &error),
+    let with_program = [Part::Replay, Part::Live, Part::Backends, Part::Vm].into_iter().any(wanted);
+    // Here, since it may install packages, which only one can at a time.
+    let probes = with_program.then(build::probes).transpose();
+    thread::scope(|scope| {
+        // Meanwhile, since linking and long tests leave processors idle.
+        let program = scope.spawn(|| probes?.map(|_| program_and_harness(profile, wanted)).transpose());
+        if wanted(Part::Unit) {
+            report.tests("unit tests", unit);
+        }
+        if wanted(Part::Fuzz) {
+            fuzz_into(&mut report);
+        }
+        match program.join() {
+            Ok(Ok(Some(program))) => report.with_program(&program, wanted),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => report.failed("build", &error),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    });
+    report.finish()
+}
+
+/// Builds the program, and the tests that need it.
+fn program_and_harness(profile: Profile, wanted: impl Fn(Part) -> bool) -> Result<PathBuf> {
+    let program = build::program(profile)?;
+    for part in Part::ACCEPTANCE.into_iter().filter(|&part| wanted(part)) {
+        if has_target("test", part.name())? {
+            exec::run(acceptance("test", ["--test", part.name()])?.arg("--no-run"))?;
         }
     }
-    report.finish()
+    Ok(program)
 }
 
 /// Runs the checks that need no test run.
@@ -246,7 +268,7 @@ impl Report {
 
     /// The parts that need the program.
     fn with_program(&mut self, program: &Path, wanted: impl Fn(Part) -> bool) {
-        for part in [Part::Replay, Part::Live, Part::Backends].into_iter().filter(|&part| wanted(part)) {
+        for part in Part::ACCEPTANCE.into_iter().filter(|&part| wanted(part)) {
             self.tests(&format!("{} tests", part.name()), || {
                 if !has_target("test", part.name())? {
                     eprintln!("the package {ACCEPTANCE} has no test target `{}` yet", part.name());
@@ -259,12 +281,15 @@ impl Report {
         if wanted(Part::Live) {
             self.check("verifier budget", || verifier::run(program, &[], false));
         }
-        for &series in vm::Series::ALL.iter().filter(|_| wanted(Part::Vm)) {
-            self.check(&format!("smoke tests on kernel {}", series.name), || {
-                let status = vm::smoke(program, &[series], vm::TIMEOUT)?;
-                ensure!(status == 0, "exit status {status}");
-                Ok(())
-            });
+        if wanted(Part::Vm) {
+            match vm::smoke(program, vm::Series::ALL, vm::TIMEOUT) {
+                Ok(passed) => {
+                    for (series, passed) in vm::Series::ALL.iter().zip(passed) {
+                        self.check(&format!("smoke tests on kernel {}", series.name), || passed);
+                    }
+                }
+                Err(error) => self.failed("smoke tests", &error),
+            }
         }
     }
 

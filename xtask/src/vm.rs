@@ -8,7 +8,11 @@ mod guest;
 mod initramfs;
 mod kernel;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    thread::{self, ScopedJoinHandle},
+    time::Duration,
+};
 
 use anyhow::{Result, bail, ensure};
 
@@ -21,13 +25,30 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(300);
 /// What the names of the live tests that run in guests have in them.
 const SMOKE: &str = "smoke";
 
+/// Guests that test at once, where there are several: one alone leaves a part of the machine idle.
+const GUESTS: usize = 2;
+
 /// Runs a command on each of the kernels; returns the first status that is not 0.
 pub(crate) fn run(command: &[String], kernels: &[Series], timeout: Duration) -> Result<u8> {
-    each(&given(command), kernels, timeout)
+    prepare()?;
+    let job = given(command);
+    let mut first = 0;
+    for &series in kernels {
+        let kernel = kernel::fetch(series)?;
+        eprintln!("--- kernel {}", kernel.release);
+        let status = guest::run(&kernel, &job, timeout)?;
+        eprintln!("--- kernel {}: exit status {status}", kernel.release);
+        if first == 0 {
+            first = status;
+        }
+    }
+    Ok(first)
 }
 
-/// Runs the smoke part of the live tests on each of the kernels; returns the first status that is not 0.
-pub(crate) fn smoke(program: &Path, kernels: &[Series], timeout: Duration) -> Result<u8> {
+/// Runs the smoke part of the live tests on each of the kernels; returns whether it passed, in their order. What a guest
+/// wrote is shown when it ended.
+pub(crate) fn smoke(program: &Path, kernels: &[Series], timeout: Duration) -> Result<Vec<Result<()>>> {
+    prepare()?;
     let tests = test::executable("live")?;
     let list = exec::text(exec::command(&tests).args([SMOKE, "--list"]))?;
     // No test would be no failure either.
@@ -41,22 +62,27 @@ pub(crate) fn smoke(program: &Path, kernels: &[Series], timeout: Duration) -> Re
         ],
         directory,
     };
-    each(&job, kernels, timeout)
-}
-
-fn each(job: &Job, kernels: &[Series], timeout: Duration) -> Result<u8> {
-    prepare()?;
-    let mut first = 0;
-    for &series in kernels {
-        let kernel = kernel::fetch(series)?;
-        eprintln!("--- kernel {}", kernel.release);
-        let status = guest::run(&kernel, job, timeout)?;
-        eprintln!("--- kernel {}: exit status {status}", kernel.release);
-        if first == 0 {
-            first = status;
-        }
-    }
-    Ok(first)
+    let fetched = kernels.iter().map(|&series| kernel::fetch(series)).collect::<Result<Vec<_>>>()?;
+    Ok(fetched
+        .chunks(GUESTS)
+        .flat_map(|together| {
+            thread::scope(|scope| {
+                let job = &job;
+                let guest = |kernel| scope.spawn(move || guest::shown(kernel, job, timeout));
+                let guests: Vec<_> = together.iter().map(guest).collect();
+                let join = |guest: ScopedJoinHandle<'_, _>| match guest.join() {
+                    Ok(status) => status,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                };
+                guests.into_iter().map(join).collect::<Vec<Result<u8>>>()
+            })
+        })
+        .map(|status| {
+            let status = status?;
+            ensure!(status == 0, "exit status {status}");
+            Ok(())
+        })
+        .collect())
 }
 
 /// What a command prints on another kernel, whatever its status.

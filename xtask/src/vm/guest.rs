@@ -33,25 +33,40 @@ const APPEND: &str = "console=ttyS0 panic=-1 oops=panic no_timer_check quiet log
 pub(super) const STARTED: &str = "started";
 pub(super) const EXIT: &str = "exit ";
 
+/// What becomes of what the job writes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    /// Shown as it comes.
+    Shown,
+    /// Shown in one piece, at the end of the guest, whatever that is.
+    ShownAtEnd,
+    Returned,
+}
+
 /// Boots the kernel, runs the job, and returns the job's exit status.
 pub(crate) fn run(kernel: &Kernel, job: &Job, timeout: Duration) -> Result<u8> {
-    Ok(boot(kernel, job, timeout, Stdio::inherit)?.0)
+    Ok(boot(kernel, job, timeout, Output::Shown)?.0)
+}
+
+/// The same where other guests run meanwhile.
+pub(crate) fn shown(kernel: &Kernel, job: &Job, timeout: Duration) -> Result<u8> {
+    Ok(boot(kernel, job, timeout, Output::ShownAtEnd)?.0)
 }
 
 /// Boots the kernel, runs the job, and returns what it wrote.
 pub(crate) fn output(kernel: &Kernel, job: &Job, timeout: Duration) -> Result<String> {
-    Ok(boot(kernel, job, timeout, Stdio::piped)?.1)
+    Ok(boot(kernel, job, timeout, Output::Returned)?.1)
 }
 
-fn boot(kernel: &Kernel, job: &Job, timeout: Duration, stdout: fn() -> Stdio) -> Result<(u8, String)> {
+fn boot(kernel: &Kernel, job: &Job, timeout: Duration, output: Output) -> Result<(u8, String)> {
     // Its own, so that guests of one kernel can run side by side.
     let run = kernel.directory.join(format!("run-{}", std::process::id()));
     fs::create_dir_all(&run).with_context(|| format!("cannot create {}", run.display()))?;
-    let mut result = boot_in(&run, kernel, job, timeout, stdout());
+    let mut result = boot_in(&run, kernel, job, timeout, output);
     for _ in 1..BOOTS {
         let Ok(Ended::Early { again: Some(why), what }) = &result else { break };
         eprintln!("warning: {why}, boots again: {what}");
-        result = boot_in(&run, kernel, job, timeout, stdout());
+        result = boot_in(&run, kernel, job, timeout, output);
     }
     fs::remove_dir_all(&run).with_context(|| format!("cannot remove {}", run.display()))?;
     match result? {
@@ -68,7 +83,7 @@ enum Ended {
     Early { again: Option<&'static str>, what: String },
 }
 
-fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, stdout: Stdio) -> Result<Ended> {
+fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, output: Output) -> Result<Ended> {
     let initramfs = run.join("initramfs.cpio");
     let status = run.join("status");
     let messages = kernel.directory.join("messages"); // stays: the first thing to look at
@@ -83,7 +98,8 @@ fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, stdout: St
     qemu.arg("-serial").arg(format!("file:{}", messages.display()));
     qemu.args(["-chardev", "stdio,id=output,signal=off", "-serial", "chardev:output"]);
     qemu.arg("-serial").arg(format!("file:{}", status.display()));
-    qemu.stdin(Stdio::null()).stdout(stdout);
+    qemu.stdin(Stdio::null());
+    qemu.stdout(if output == Output::Shown { Stdio::inherit() } else { Stdio::piped() });
 
     let line = exec::describe(&qemu);
     eprintln!("+ {line}");
@@ -91,6 +107,9 @@ fn boot_in(run: &Path, kernel: &Kernel, job: &Job, timeout: Duration, stdout: St
     let reader = child.stdout.take().map(|stdout| std::thread::spawn(move || read(stdout)));
     let ended = wait(&mut child, timeout)?;
     let written = reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
+    if output == Output::ShownAtEnd {
+        eprintln!("--- kernel {}\n{written}", kernel.release);
+    }
     let said = fs::read(&messages).unwrap_or_default();
     let said = String::from_utf8_lossy(&said);
     let last = || last(&messages, &said);
