@@ -130,7 +130,12 @@ impl Head {
             Kind::Reset | Kind::Ping | Kind::WindowUpdate => true,
         };
         let flags = self.flags & !self.kind.flags() == 0;
-        usual && flags && !self.reserved && self.length <= PAYLOAD_USUAL && self.is_valid()
+        usual && flags && !self.reserved && (self.kind == Kind::Data || self.is_usual()) && self.is_valid()
+    }
+
+    /// It is no longer than every receiver accepts.
+    pub(super) fn is_usual(&self) -> bool {
+        self.length <= PAYLOAD_USUAL
     }
 }
 

@@ -5,7 +5,8 @@
 //! can look like frames (someone may send a recording of HTTP/2), so that a chain is believed only when it
 //! cannot, or hardly can, lie inside of the content it began in:
 //!
-//! * it is longer than a payload can be (RFC 9113, 4.2): it has left that payload, and was still right; or
+//! * it is longer than a payload usually is (RFC 9113, 4.2), and so are its own: it has left that payload, and was still
+//!   right; or
 //! * calls began at three of its frames; a sender writes whole frames, but not the frames in its content; or
 //! * it has [`FRAMES_SURE`] frames.
 //!
@@ -53,6 +54,8 @@ struct Chain {
     frames: u32,
     /// Calls that began at one of its frames.
     aligned: u32,
+    /// One of its payloads is longer than usual: any may be.
+    large: bool,
     /// A header block of this stream goes on.
     continues: Option<u32>,
     /// Whose frames they are, by what a header block begins with.
@@ -177,6 +180,7 @@ impl Search {
             chain.next = next;
             chain.frames = chain.frames.saturating_add(1);
             chain.aligned = chain.aligned.saturating_add(u32::from(aligned));
+            chain.large |= !head.is_usual();
             chain.requests = chain.requests.or(whose);
             chain.continues = open_block(head);
             if tells && chain.passed.len() < PASSED_MAX {
@@ -187,7 +191,8 @@ impl Search {
         if known {
             return self.believed(position);
         }
-        if fits && head.kind != Kind::Continuation {
+        // Of other bytes more are like the header of a long frame: it can only go on with a chain.
+        if fits && head.is_usual() && head.kind != Kind::Continuation {
             if self.chains.len() >= CHAINS_MAX {
                 let shortest = self.chains.iter().enumerate().min_by_key(|(_, chain)| chain.frames);
                 if let Some(index) = shortest.map(|(index, _)| index).filter(|_| aligned) {
@@ -201,6 +206,7 @@ impl Search {
                     next,
                     frames: 1,
                     aligned: u32::from(aligned),
+                    large: false,
                     continues: open_block(head),
                     requests: whose,
                 });
@@ -214,7 +220,7 @@ impl Search {
         const PAYLOAD: u64 = PAYLOAD_USUAL as u64 + HEADER as u64;
         let next = |chain: &&Chain| chain.next > position;
         let chain = self.chains.iter().filter(next).max_by_key(|chain| chain.frames)?;
-        let long = position.saturating_sub(chain.start) > PAYLOAD;
+        let long = !chain.large && position.saturating_sub(chain.start) > PAYLOAD;
         let reaches =
             |other: &Chain| other.aligned > 0 && other.start != chain.start && other.next >= chain.next;
         let inside = || self.chains.iter().any(reaches);

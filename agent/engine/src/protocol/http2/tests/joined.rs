@@ -195,3 +195,26 @@ fn an_opening_of_which_the_first_call_is_lost_is_found_again() {
         }
     }
 }
+
+#[test]
+fn frames_that_are_longer_than_usual_are_found_again() {
+    const GRPC: (&str, &str) = ("content-type", "application/grpc");
+    // SETTINGS allowed them, before.
+    for length in [16_000, 20_000, 100_000] {
+        let (mut client, mut server) = (Encoder::default(), Encoder::default());
+        let mut steps = opening();
+        for stream in (1..200).step_by(2) {
+            let asked = [client.call(stream, "/a.B/C"), data(stream, message(length), true)].concat();
+            let head = server.headers(stream, &[(":status", "200"), GRPC], false);
+            let end = server.headers(stream, &[("grpc-status", "0")], true);
+            steps.extend([
+                request(asked),
+                response([head, data(stream, message(length), false), end].concat()),
+            ]);
+        }
+        for side in SIDES {
+            let out = joined(side, true, &events(side, &steps)[20..]);
+            assert!(out.told.len() > 80, "{side:?}, messages of {length}: {} of 90", out.told.len());
+        }
+    }
+}
