@@ -9,12 +9,18 @@ use super::{
 };
 use crate::{event::Call, limit};
 
+#[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of the tests themselves")]
+mod tests;
+
 /// What a client sends first (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Payload of the frames beside HEADERS and DATA that are looked at: more is debug data, or nonsense.
 const CONTROL_MAX: u32 = 16 * 1024;
 /// A buffer larger than this is not kept for the next frame.
 const KEPT: usize = 16 * 1024;
+/// Frames of a header block that have text of it, behind the first one: of 256 bytes each in the longest block.
+const PARTS_MAX: usize = limit::HEAD_MAX / 256;
 
 /// What was read.
 #[derive(Debug)]
@@ -205,6 +211,9 @@ impl Frames {
             self.partial.clear();
             self.partial.shrink_to(KEPT);
             self.used = false;
+        }
+        if self.block.is_none() {
+            self.text.clear();
         }
         match self.state {
             State::Lost => (bytes.len(), Item::Nothing),
@@ -399,7 +408,7 @@ impl Frames {
         let before = have.is_empty() && self.partial.is_empty();
         match (head.kind, &mut self.block, self.start) {
             (Kind::Continuation, Some(open), _) => {
-                if !open.cut && self.text.bytes.len().saturating_add(have.len()) <= limit::HEAD_MAX {
+                if !open.cut {
                     self.text.add(have, self.start);
                 }
                 open.cut = true;
@@ -421,7 +430,6 @@ impl Frames {
 
     /// The header block that ends here.
     fn whole_block(&mut self) -> Item<'_> {
-        self.text.bytes.shrink_to(KEPT.max(self.text.bytes.len()));
         match self.block.take() {
             Some(open) => Item::Headers(open.fragments(&self.text.bytes, &self.text.more)),
             None => Item::Invalid,
@@ -432,15 +440,26 @@ impl Frames {
 impl Text {
     fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(KEPT);
         self.more.clear();
+        self.more.shrink_to(PARTS_MAX);
     }
 
-    /// Adds the payload of the frame that began there.
-    fn add(&mut self, payload: &[u8], start: Option<(u64, Call)>) {
+    /// Adds the payload of the frame that began there. Whether it fits.
+    fn add(&mut self, payload: &[u8], start: Option<(u64, Call)>) -> bool {
+        // Any number of empty frames may come.
+        if payload.is_empty() {
+            return true;
+        }
+        let length = self.bytes.len().saturating_add(payload.len());
+        if length > limit::HEAD_MAX || self.more.len() >= PARTS_MAX {
+            return false;
+        }
         if let Some((start, _)) = start {
             self.more.push((self.bytes.len(), start.saturating_add(HEADER as u64)));
         }
         self.bytes.extend_from_slice(payload);
+        true
     }
 }
 
@@ -481,11 +500,9 @@ fn control<'a>(
         }
         Kind::Continuation => {
             let Some(open) = block else { return Item::Invalid };
-            if kept.bytes.len().saturating_add(payload.len()) > limit::HEAD_MAX {
+            if !open.cut && !kept.add(payload, start) {
                 open.cut = true;
                 open.too_long = true;
-            } else if !open.cut {
-                kept.add(payload, start);
             }
             if !head.has(END_HEADERS) {
                 return Item::Nothing;
