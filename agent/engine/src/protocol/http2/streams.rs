@@ -339,6 +339,11 @@ impl Streams {
             return;
         };
         let Some(stream) = self.open.get_mut(index) else { return };
+        if let Some((code, given_up)) =
+            stream.cancelled.filter(|_| by == Side::Server && stream.is_given_up(call))
+        {
+            return self.end_one(index, Ending::Reset { code, by: Side::Client }, given_up.exit, out);
+        }
         // RFC 9113, 8.1: a server may have no use for the rest of a request, nor a client for its own.
         let harmless = match code {
             Some(frame::NO_ERROR) | None => true,
@@ -348,7 +353,8 @@ impl Streams {
             (Some(_), _) if harmless => self.complete(index, None, out),
             (None, Some(code)) if harmless && by == Side::Client => {
                 stream.cancelled.get_or_insert((code, *call));
-                self.set_deadline();
+                let due = stream.due().map(|(until, ..)| until);
+                self.deadline = [self.deadline, due].into_iter().flatten().min();
             }
             (_, Some(code)) => self.end_one(index, Ending::Reset { code, by }, call.exit, out),
             (_, None) => self.end_one(index, Ending::Gap, call.exit, out),
@@ -361,7 +367,9 @@ impl Streams {
         while let Some(index) = self.open.len().checked_sub(1)
             && self.open.get(index).is_some_and(|stream| stream.id > last)
         {
-            self.end_one(index, refused(code), time, out);
+            let given_up = self.open.get(index).and_then(Stream::given_up).filter(|(_, when)| *when < time);
+            let (ending, time) = given_up.unwrap_or((refused(code), time));
+            self.end_one(index, ending, time, out);
         }
     }
 
@@ -434,8 +442,8 @@ impl Streams {
                 // It may have ended before, in what was lost.
                 let time = stream.doubt.map_or(time, |doubt| doubt.since);
                 self.end_one(0, Ending::Gap, time, out);
-            } else if let Some((code, call)) = stream.cancelled {
-                self.end_one(0, Ending::Reset { code, by: Side::Client }, call.exit, out);
+            } else if let Some((ending, time)) = stream.given_up() {
+                self.end_one(0, ending, time, out);
             } else {
                 self.end_one(0, ending, time, out);
             }
@@ -456,7 +464,15 @@ impl Streams {
     }
 
     fn make_room(&mut self, time: Time, out: &mut dyn Observer) {
-        if self.open.len() >= limit::STREAMS_MAX {
+        if self.open.len() < limit::STREAMS_MAX {
+            return;
+        }
+        // One that only waits for what may have come before its client gave it up.
+        let waits =
+            self.open.iter().enumerate().find_map(|(index, stream)| Some((index, stream.given_up()?)));
+        if let Some((index, (ending, time))) = waits {
+            self.end_one(index, ending, time, out);
+        } else {
             out.count(Counter::ExchangesEvicted, 1);
             self.end_one(0, Ending::Unseen(Unseen::Evicted), time, out);
         }

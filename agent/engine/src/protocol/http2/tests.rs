@@ -4,6 +4,7 @@
 mod damage;
 mod framed;
 mod generated;
+mod given_up;
 mod joined;
 mod quiet;
 pub(crate) mod writer;
@@ -241,23 +242,6 @@ fn a_connection_that_ends_for_an_error_ends_its_streams_for_it() {
         closed(),
     ];
     assert_exchanges(&steps, &["GET /a +0 GoneAway { code: 8, served: true }", "GET /b +0 -> 200 +0"]);
-}
-
-#[test]
-fn what_a_server_answers_too_late_is_nothing_to_a_client_that_gave_up() {
-    let (mut client, mut server) = (Encoder::default(), Encoder::default());
-    let steps = [
-        opening(),
-        vec![
-            request(client.get(1, "/a")),
-            request(reset(1, 8)),
-            response(server.headers(1, &[(":status", "200"), ("grpc-status", "0")], true)),
-            closed(),
-        ],
-    ]
-    .concat();
-    let found = run(Side::Client, &events(Side::Client, &steps));
-    assert_eq!(found.summaries(), ["GET /a +0 Reset { code: 8, by: Client }"]);
 }
 
 #[test]

@@ -79,6 +79,11 @@ impl Stream {
         }
     }
 
+    /// How it ended when its client gave it up, and when; `None`: it did not.
+    pub(super) fn given_up(&self) -> Option<(Ending, Time)> {
+        self.cancelled.map(|(code, call)| (Ending::Reset { code, by: Side::Client }, call.exit))
+    }
+
     /// The client gave it up before this call.
     pub(super) fn is_given_up(&self, call: &Call) -> bool {
         self.cancelled.is_some_and(|(_, given_up)| given_up.exit < call.exit)
