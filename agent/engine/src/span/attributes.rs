@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 
 use super::{
-    Attribute, Kind, Span, Status, Value, client, events, names, outcome, redact, rpc, server, undecided,
+    Attribute, Kind, Span, Status, Value, client, events, names, outcome, redact, rpc, server,
+    target::Target, undecided,
 };
 use crate::{
     event::{Endpoint, Time},
@@ -232,9 +233,10 @@ fn method(list: &mut List, head: &Head) -> Cow<'static, str> {
     Cow::Borrowed("HTTP")
 }
 
-/// The port that an authority without one means (RFC 9110, 4.2). CONNECT's has to name one.
+/// The port that an authority without one means (RFC 9110, 4.2). CONNECT's has to name one, but for the extended one, which
+/// has a path (RFC 8441, 4).
 pub(super) fn default_port(scheme: Option<&[u8]>, head: &Head) -> Option<u16> {
-    let connect = head.method == Method::Known("CONNECT");
+    let connect = head.method == Method::Known("CONNECT") && Target::of(head).path.is_none();
     match scheme.unwrap_or(SCHEME.as_bytes()) {
         _ if connect => None,
         scheme if scheme.eq_ignore_ascii_case(b"http") => Some(80),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::http2::tests::writer::{self, Encoder};
 
 #[test]
 fn each_standard_method_keeps_its_name_at_both_ends() {
@@ -166,4 +167,26 @@ fn options_of_the_server_has_an_asterisk_for_a_path() {
          http.response.status_code:200
          PEER",
     );
+}
+
+#[test]
+fn an_extended_connect_has_a_path_and_the_port_of_its_scheme() {
+    let head = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":path", "/chat"),
+        (":authority", "shop"),
+    ];
+    let head = Encoder::default().headers(1, &head, false);
+    let asked = [writer::PREFACE, &writer::settings(&[]), &head, &writer::data(1, "", true)].concat();
+    let answered =
+        [writer::settings(&[]), Encoder::default().headers(1, &[(":status", "200")], true)].concat();
+    for case in [call(&asked), serve(&asked)] {
+        let (span, _) = case.answer(&answered).play();
+        let shown: Vec<_> = span.attributes.iter().map(show).collect();
+        for expected in ["http.request.method=CONNECT", "server.address=shop", "server.port:80"] {
+            assert!(shown.contains(&expected.to_owned()), "{expected} in {shown:?}");
+        }
+    }
 }
