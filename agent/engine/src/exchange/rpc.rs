@@ -126,18 +126,29 @@ impl Code {
     }
 }
 
+/// `grpc-message`, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Message {
+    pub(crate) text: Box<str>,
+    /// It was longer.
+    pub(crate) cut: bool,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Rpc {
     /// `None`: it is not known whether it is one.
     content: Option<Content>,
     code: Option<Code>,
-    message: Option<Box<str>>,
+    message: Option<Message>,
     /// A response that is none of gRPC's means this code, whatever follows its head.
     refused: Option<Code>,
     deadline: Deadline,
     /// Fields of the response that may have held a code are unknown.
     incomplete: bool,
+    /// A response of gRPC's, of HTTP status 200, whose trailers did not come so far: where it ends with DATA clients make
+    /// different codes (grpc-go and grpc-java INTERNAL).
+    untrailed: bool,
     /// It was answered by more than trailers.
     served: bool,
     /// How many messages the request and the response have.
@@ -166,6 +177,7 @@ impl Rpc {
             refused: None,
             deadline,
             incomplete: false,
+            untrailed: false,
             served: false,
             messages: [None; 2],
             unrecognised: false,
@@ -186,8 +198,8 @@ impl Rpc {
         self.code.or(self.refused)
     }
 
-    pub(crate) fn message(&self) -> Option<&str> {
-        self.message.as_deref()
+    pub(crate) fn message(&self) -> Option<&Message> {
+        self.message.as_ref()
     }
 
     /// The service has this method: it was answered by something else than that it has not.
@@ -232,12 +244,14 @@ impl Exchange {
         rpc.read(head.fields, head.fields_incomplete || chunked);
         let foreign = matches!(content, Some(Content::Other)) || content.is_none() && !head.fields_incomplete;
         rpc.refused = head.status.filter(|status| foreign && *status != 200).map(Code::of_http);
+        rpc.untrailed = head.status == Some(200) && content == Some(Content::Grpc);
         rpc.served |=
             rpc.code.is_none() && head.status == Some(200) && !matches!(content, Some(Content::Other));
     }
 
     pub(crate) fn trailers(&mut self, trailers: &Trailers<'_>) {
         if let Some(rpc) = &mut self.rpc {
+            rpc.untrailed = false;
             rpc.read(trailers.fields, trailers.fields_incomplete);
             // A response whose only content is that the method is not there.
             rpc.served &= rpc.code != Some(Code::Unimplemented);
@@ -262,6 +276,7 @@ impl Exchange {
             None if rpc.incomplete => None,
             // gRPC-Web has it in the content, which may not have been read to its end.
             None if rpc.content != Some(Content::Grpc) => None,
+            None if rpc.untrailed => None,
             None => self.status.map(Code::of_http),
         }
     }
@@ -273,7 +288,7 @@ fn value<'a>(fields: &[Field<'a>], name: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// `grpc-message` is percent-encoded UTF-8; what is not is taken as it is (gRPC over HTTP/2, Status-Message).
-fn percent_decoded(text: &[u8]) -> Box<str> {
+fn percent_decoded(text: &[u8]) -> Message {
     let mut decoded = Vec::with_capacity(text.len().min(MESSAGE_MAX));
     let mut rest = text;
     while let Some((first, after)) = rest.split_first()
@@ -283,7 +298,15 @@ fn percent_decoded(text: &[u8]) -> Box<str> {
         decoded.push(byte);
         rest = after;
     }
-    String::from_utf8_lossy(&decoded).into()
+    let cut = !rest.is_empty();
+    // Between characters.
+    if let Err(error) = core::str::from_utf8(&decoded)
+        && cut
+        && error.error_len().is_none()
+    {
+        decoded.truncate(error.valid_up_to());
+    }
+    Message { text: String::from_utf8_lossy(&decoded).into(), cut }
 }
 
 #[cfg(test)]
@@ -313,8 +336,19 @@ mod tests {
 
     #[test]
     fn messages_are_percent_decoded() {
-        assert_eq!(&*percent_decoded(b"not%20found: %E2%82%AC 100%"), "not found: \u{20ac} 100%");
-        assert_eq!(&*percent_decoded(b"%zz%4"), "%zz%4");
-        assert_eq!(percent_decoded(&[b'a'; 5000]).len(), MESSAGE_MAX);
+        let decoded = |text: &[u8]| {
+            let Message { text, cut } = percent_decoded(text);
+            (text.into_string(), cut)
+        };
+        assert_eq!(decoded(b"not%20found: %E2%82%AC 100%"), ("not found: \u{20ac} 100%".to_owned(), false));
+        assert_eq!(decoded(b"%zz%4"), ("%zz%4".to_owned(), false));
+        assert_eq!(decoded(&[b'a'; MESSAGE_MAX]), ("a".repeat(MESSAGE_MAX), false));
+        assert_eq!(decoded(&[b'a'; 5000]), ("a".repeat(MESSAGE_MAX), true));
+        let euros = "%E2%82%AC".repeat(400);
+        assert_eq!(
+            decoded(euros.as_bytes()),
+            ("\u{20ac}".repeat(MESSAGE_MAX / 3), true),
+            "between characters"
+        );
     }
 }

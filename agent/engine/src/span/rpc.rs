@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     event::Endpoint,
-    exchange::{Exchange, Head, Rpc, Socket, rpc::Code},
+    exchange::{
+        Exchange, Head, Rpc, Socket,
+        rpc::{Code, Message},
+    },
     policy::Policy,
     protocol::{
         Ending, Side,
@@ -99,7 +102,7 @@ pub(super) fn error(exchange: &Exchange, rpc: &Rpc) -> Option<Cow<'static, str>>
 
 /// The status of a call that failed or not; `grpc-message` says more than its code.
 pub(super) fn status(error: bool, rpc: &Rpc, policy: &Policy) -> Status {
-    let shown = |message: &str| redact::field(message.as_bytes(), &policy.redact, false);
+    let shown = |message: &Message| redact::field(message.text.as_bytes(), &policy.redact, message.cut);
     if error { Status::Error { description: rpc.message().map(shown) } } else { Status::Unset }
 }
 

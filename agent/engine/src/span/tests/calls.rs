@@ -105,6 +105,34 @@ fn the_message_of_a_status_describes_an_error_and_nothing_else() {
 }
 
 #[test]
+fn a_response_without_a_code_means_one_where_all_clients_say_the_same() {
+    let code = |answer: Vec<u8>| {
+        let (span, _) = call(asked(&[])).answer(answer).play();
+        let code = span
+            .attributes
+            .iter()
+            .map(show)
+            .find_map(|shown| shown.strip_prefix("rpc.status_code=").map(str::to_owned));
+        (code, span.status != Status::Unset)
+    };
+    let content = writer::message(7);
+    assert_eq!(code(answer(&[GRPC], &content, &[("x-cache", "HIT")])), (Some("UNKNOWN".to_owned()), true));
+    assert_eq!(code(answer(&[GRPC], &content, &[])), (None, false), "its last DATA frame ended it");
+    let unavailable = Encoder::default().headers(1, &[(":status", "503"), GRPC], true);
+    assert_eq!(code([writer::settings(&[]), unavailable].concat()), (Some("UNAVAILABLE".to_owned()), true));
+}
+
+#[test]
+fn a_message_that_is_cut_shows_no_part_of_a_secret() {
+    const KEPT: usize = 1024;
+    let message = "m".repeat(KEPT - "http://user:secr".len()) + "http://user:secret@host/";
+    let trailers = [("grpc-status", "5"), ("grpc-message", &*message)];
+    let (span, _) = call(asked(&[])).answer(answered(&trailers)).play();
+    let Status::Error { description: Some(shown) } = span.status else { panic!("{:?}", span.status) };
+    assert!(shown.starts_with("mmm") && !shown.contains("secr"), "{shown}");
+}
+
+#[test]
 fn a_method_that_the_service_does_not_have_is_other() {
     serve(asked(&[])).answer(ended(&[("grpc-status", "12"), ("grpc-message", "unknown")])).gives(
         "grpc | Server | Error: unknown
