@@ -32,7 +32,8 @@ fn agent_and_collector_alone_make_no_spans() {
     get(&server.address, &format!("/{token}")).unwrap();
     wait_until("the request's two spans are at the collector", LONG, || sink.spans().len() >= 2);
     stays(&agent, &sink, 2, quiet / 6);
-    agent.stop();
+    let kernel = &agent.stop().counters["kernel"];
+    assert_eq!(kernel["unseen_bytes"], 0, "the agent's own are none: {kernel:#}");
     let spans = sink.spans();
     assert!(spans.len() == 2 && spans.iter().all(|span| span.path() == format!("/{token}")), "{spans:#?}");
 }

@@ -33,6 +33,40 @@ fn read_unseen(flavour: &str) -> Finished {
     finished
 }
 
+/// A program whose connection to itself carries a megabyte each way, and no HTTP.
+const OTHER: &str = r#"
+import socket, sys
+print("ready", flush=True)
+sys.stdin.readline()
+listener = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(listener.getsockname())
+server, _ = listener.accept()
+for _ in range(1000):
+    for one, other in ((client, server), (server, client)):
+        one.sendall(b"\x01" * 1000)
+        left = 1000
+        while left:
+            left -= len(other.recv(left))
+client.close()
+server.close()
+"#;
+
+#[test]
+fn bytes_of_what_is_no_http_are_not_counted_as_unseen() {
+    let _machine = live!();
+    for flavour in ["auto", "syscall"] {
+        let mut program = Process::start("program", Command::new(python()).args(["-c", OTHER]));
+        program.wait_for("ready", LONG);
+        let settings = vec![format!("capture: {{flavour: {flavour}}}")];
+        let agent = Agent::start(&Options { settings, ..Options::only([&program]) });
+        program.write(b"\n");
+        assert!(program.wait(LONG).success(), "{}", program.log());
+        let kernel = &agent.stop().counters["kernel"];
+        assert!(kernel["connections_not_http"].as_u64() > Some(0), "{kernel:#}");
+        assert_eq!(kernel["unseen_bytes"], 0, "{flavour}: {kernel:#}");
+    }
+}
+
 fn client(finished: &Finished) -> &Span {
     finished
         .all

@@ -2,7 +2,7 @@
 
 use abi::{
     Connection,
-    conn::{Half, direction, flag},
+    conn::{Half, direction, flag, verdict},
     counter,
     settings::call,
 };
@@ -251,7 +251,9 @@ pub(crate) fn settle(half: &mut Half, moved: u32) {
 #[inline(always)]
 pub(crate) fn catch_up(connection: &mut Connection, sk: u64, way: u8) -> Result<(), ProbeError> {
     let wanted = flag::SEQUENCED | based(way);
-    if connection.flags & wanted != wanted || tcp::is_below(sk)? {
+    // Of one that is ignored no call was looked at.
+    let ignored = connection.verdict == verdict::IGNORED;
+    if ignored || connection.flags & wanted != wanted || tcp::is_below(sk)? {
         return Ok(());
     }
     let half = half(connection, way);
