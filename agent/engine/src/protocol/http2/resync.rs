@@ -172,8 +172,10 @@ impl Search {
                 None => head.kind != Kind::Continuation,
             };
             let contradicts = chain.requests.is_some() && whose.is_some() && chain.requests != whose;
+            // One in the middle of other bytes would wait for the end of a long frame, which never comes.
+            let lasts = head.is_usual() || aligned || chain.aligned > 0;
             // Of chains that meet the first one is kept: it is the longest.
-            if !fits || !in_turn || contradicts || known {
+            if !fits || !in_turn || contradicts || !lasts || known {
                 return false;
             }
             known = true;
@@ -191,7 +193,7 @@ impl Search {
         if known {
             return self.believed(position);
         }
-        // Of other bytes more are like the header of a long frame: it can only go on with a chain.
+        // A long frame goes on with a chain, and begins none.
         if fits && head.is_usual() && head.kind != Kind::Continuation {
             if self.chains.len() >= CHAINS_MAX {
                 let shortest = self.chains.iter().enumerate().min_by_key(|(_, chain)| chain.frames);
