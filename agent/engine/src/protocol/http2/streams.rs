@@ -208,7 +208,7 @@ impl Streams {
             stream.lose_response(call.exit);
         }
         self.open.push_back(stream);
-        self.set_deadline_of_newest();
+        self.lower_deadline(self.open.back().and_then(Stream::due));
         if head.end_stream {
             self.request_ended(self.open.len().saturating_sub(1), call, out);
         }
@@ -237,7 +237,7 @@ impl Streams {
         let status = block.status();
         match status {
             // A client does not look at what it reads of a stream that it gave up.
-            _ if self.side == Side::Client && stream.is_given_up(call) => {}
+            _ if self.side == Side::Client && stream.given_up_before(call.exit).is_some() => {}
             Some(status) if !stream.responding && matches!(status, 100..=199) => {
                 stream.unsure = None;
                 return out.informational(number, status, call);
@@ -339,10 +339,8 @@ impl Streams {
             return;
         };
         let Some(stream) = self.open.get_mut(index) else { return };
-        if let Some((code, given_up)) =
-            stream.cancelled.filter(|_| by == Side::Server && stream.is_given_up(call))
-        {
-            return self.end_one(index, Ending::Reset { code, by: Side::Client }, given_up.exit, out);
+        if let Some((ending, time)) = stream.given_up_before(call.exit).filter(|_| by == Side::Server) {
+            return self.end_one(index, ending, time, out);
         }
         // RFC 9113, 8.1: a server may have no use for the rest of a request, nor a client for its own.
         let harmless = match code {
@@ -353,8 +351,8 @@ impl Streams {
             (Some(_), _) if harmless => self.complete(index, None, out),
             (None, Some(code)) if harmless && by == Side::Client => {
                 stream.cancelled.get_or_insert((code, *call));
-                let due = stream.due().map(|(until, ..)| until);
-                self.deadline = [self.deadline, due].into_iter().flatten().min();
+                let due = stream.due();
+                self.lower_deadline(due);
             }
             (_, Some(code)) => self.end_one(index, Ending::Reset { code, by }, call.exit, out),
             (_, None) => self.end_one(index, Ending::Gap, call.exit, out),
@@ -367,7 +365,7 @@ impl Streams {
         while let Some(index) = self.open.len().checked_sub(1)
             && self.open.get(index).is_some_and(|stream| stream.id > last)
         {
-            let given_up = self.open.get(index).and_then(Stream::given_up).filter(|(_, when)| *when < time);
+            let given_up = self.open.get(index).and_then(|stream| stream.given_up_before(time));
             let (ending, time) = given_up.unwrap_or((refused(code), time));
             self.end_one(index, ending, time, out);
         }
@@ -458,9 +456,10 @@ impl Streams {
         self.deadline = self.open.iter().filter_map(Stream::due).map(|(until, ..)| until).min();
     }
 
-    fn set_deadline_of_newest(&mut self) {
-        let newest = self.open.back().and_then(Stream::due).map(|(until, ..)| until);
-        self.deadline = [self.deadline, newest].into_iter().flatten().min();
+    /// One more stream ends then unless more of it is seen.
+    fn lower_deadline(&mut self, due: Option<(Time, Ending, Time)>) {
+        let until = due.map(|(until, ..)| until);
+        self.deadline = [self.deadline, until].into_iter().flatten().min();
     }
 
     fn make_room(&mut self, time: Time, out: &mut dyn Observer) {
@@ -489,8 +488,8 @@ impl Streams {
 
     fn response_ended(&mut self, index: usize, call: &Call, out: &mut dyn Observer) {
         let Some(stream) = self.open.get_mut(index) else { return };
-        if let Some((code, given_up)) = stream.cancelled.filter(|_| stream.is_given_up(call)) {
-            return self.end_one(index, Ending::Reset { code, by: Side::Client }, given_up.exit, out);
+        if let Some((ending, time)) = stream.given_up_before(call.exit) {
+            return self.end_one(index, ending, time, out);
         }
         stream.answered = Some(*call);
         if stream.request.ended || stream.request_lost || stream.cancelled.is_some() {

@@ -69,13 +69,9 @@ impl Stream {
 
     /// When it ends unless more of it is seen, how and at what time.
     pub(super) fn due(&self) -> Option<(Time, Ending, Time)> {
-        match (self.doubt, self.cancelled) {
-            (Some(doubt), _) => Some((doubt.until, Ending::Gap, doubt.since)),
-            (None, Some((code, call))) => {
-                let until = call.exit.saturating_add(ANSWER_WAIT);
-                Some((until, Ending::Reset { code, by: Side::Client }, call.exit))
-            }
-            (None, None) => None,
+        match self.doubt {
+            Some(doubt) => Some((doubt.until, Ending::Gap, doubt.since)),
+            None => self.given_up().map(|(ending, time)| (time.saturating_add(ANSWER_WAIT), ending, time)),
         }
     }
 
@@ -84,9 +80,9 @@ impl Stream {
         self.cancelled.map(|(code, call)| (Ending::Reset { code, by: Side::Client }, call.exit))
     }
 
-    /// The client gave it up before this call.
-    pub(super) fn is_given_up(&self, call: &Call) -> bool {
-        self.cancelled.is_some_and(|(_, given_up)| given_up.exit < call.exit)
+    /// The same, if that was before this time.
+    pub(super) fn given_up_before(&self, time: Time) -> Option<(Ending, Time)> {
+        self.given_up().filter(|(_, when)| *when < time)
     }
 
     /// Frames of its response may have been lost.
