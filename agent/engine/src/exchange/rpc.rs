@@ -267,7 +267,7 @@ impl Exchange {
         match self.ending {
             Some(Ending::Reset { code: CANCEL, .. }) => {
                 let end = self.end.unwrap_or_default();
-                rpc.deadline.code(end.saturating_sub(self.start()))
+                rpc.deadline.code(end.saturating_sub(self.start()), self.side)
             }
             Some(Ending::Reset { code, by: Side::Server }) => Code::of_reset(code),
             Some(Ending::GoneAway { served: false, .. }) => Some(Code::Unavailable),

@@ -210,11 +210,11 @@ fn a_call_that_is_reset_when_its_time_is_over_exceeded_its_deadline() {
     const LATE: Option<&str> = Some("DEADLINE_EXCEEDED");
     for (waited, by, side, expected, end) in [
         (500, Side::Client, Side::Client, (Some("CANCELLED"), Some("CANCELLED")), Some("cancelled")),
-        (500, Side::Client, Side::Server, (Some("CANCELLED"), None), Some("cancelled")),
+        // A server may have read the request late.
+        (500, Side::Client, Side::Server, (None, None), Some("cancelled")),
         (996, Side::Client, Side::Client, (None, Some("CANCEL")), Some("cancelled")),
         (996, Side::Client, Side::Server, (None, None), Some("cancelled")),
         (996, Side::Server, Side::Client, (None, Some("CANCEL")), None),
-        // A server reads the request later than its client counts from, and the reset as soon as it comes.
         (999, Side::Client, Side::Client, (LATE, LATE), None),
         (999, Side::Client, Side::Server, (LATE, LATE), None),
         (1002, Side::Client, Side::Client, (LATE, LATE), None),
