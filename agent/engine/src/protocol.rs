@@ -107,8 +107,9 @@ pub struct Trailers<'a> {
 pub enum Ending {
     /// The connection failed with this errno: a failure.
     Failed(u32),
-    /// The connection was closed before the response was complete: a failure.
-    Closed,
+    /// The connection was closed before the response was complete: a failure. By the peer, if this side read that end
+    /// before it closed, else by itself.
+    Closed { by_peer: bool },
     /// The exchange became something else (101, CONNECT): not a failure.
     Upgraded,
     /// HTTP/2: one side ended the stream with this error code (RFC 9113, 7).

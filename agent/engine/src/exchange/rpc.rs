@@ -271,7 +271,10 @@ impl Exchange {
             }
             Some(Ending::Reset { code, by: Side::Server }) => Code::of_reset(code),
             Some(Ending::GoneAway { served: false, .. }) => Some(Code::Unavailable),
-            Some(Ending::Failed(_) | Ending::Closed) if self.side == Side::Client => Some(Code::Unavailable),
+            // A client that closes the connection itself has given the call up, for a reason of its own.
+            Some(Ending::Failed(_) | Ending::Closed { by_peer: true }) if self.side == Side::Client => {
+                Some(Code::Unavailable)
+            }
             Some(_) => None,
             None if rpc.incomplete => None,
             // gRPC-Web has it in the content, which may not have been read to its end.

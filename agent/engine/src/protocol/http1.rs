@@ -195,12 +195,12 @@ impl Http1 {
         }
         self.cut_started(time, out);
         // RFC 9112, 6.3, rule 8: the end of the connection completes such a body, and no other.
-        if self.responses.state == State::Body(Body::Close) && ending == Ending::Closed {
+        if self.responses.state == State::Body(Body::Close) && matches!(ending, Ending::Closed { .. }) {
             let call = self.responses.call(time);
             self.response_complete(&call, out);
         }
         let ending = match (ending, self.failure) {
-            (Ending::Closed, Some(errno)) => Ending::Failed(errno),
+            (Ending::Closed { .. }, Some(errno)) => Ending::Failed(errno),
             (other, _) => other,
         };
         self.end_open(ending, time, out);
@@ -264,7 +264,9 @@ impl Protocol for Http1 {
             How::Swept => self.finish(Unseen::Swept, time, out),
             // A client that has sent all it has to send still reads the response.
             How::Eof | How::Shutdown | How::Closed if is_requests => {}
-            How::Eof | How::Shutdown | How::Closed => self.responses_ended(Ending::Closed, time, out),
+            How::Eof | How::Shutdown | How::Closed => {
+                self.responses_ended(Ending::Closed { by_peer: how == How::Eof }, time, out);
+            }
             How::CallFailed(errno) if !is_fatal(errno) => {}
             // The peer has stopped reading; what it wrote before may still be read (an early response).
             How::CallFailed(errno) if is_requests && errno == EPIPE => self.failure = Some(errno),

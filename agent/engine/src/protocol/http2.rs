@@ -356,7 +356,7 @@ impl Http2 {
             self.give_up_held(out);
         }
         let ending = match (ending, self.failure) {
-            (Ending::Closed, Some(errno)) => Ending::Failed(errno),
+            (Ending::Closed { .. }, Some(errno)) => Ending::Failed(errno),
             (other, _) => other,
         };
         self.streams.end(ending, time, out);
@@ -412,7 +412,9 @@ impl Protocol for Http2 {
             How::Swept => self.finish(Unseen::Swept, time, out),
             // A client that has sent all it has to send still reads responses.
             How::Eof | How::Shutdown | How::Closed if is_requests => {}
-            How::Eof | How::Shutdown | How::Closed => self.responses_ended(Ending::Closed, time, out),
+            How::Eof | How::Shutdown | How::Closed => {
+                self.responses_ended(Ending::Closed { by_peer: how == How::Eof }, time, out);
+            }
             How::CallFailed(errno) if !super::http1::is_fatal(errno) => {}
             How::CallFailed(errno) if is_requests && errno == super::http1::EPIPE => {
                 self.failure = Some(errno)

@@ -45,7 +45,7 @@ pub(super) fn error(side: Side, status: Option<u16>, ending: Option<Ending>) -> 
         Some(Ending::Failed(ETIMEDOUT)) => "timeout",
         Some(Ending::Failed(ENETUNREACH | EHOSTUNREACH)) => "unreachable",
         Some(Ending::Failed(_)) => "connection_failed",
-        Some(Ending::Closed) => "connection_closed",
+        Some(Ending::Closed { .. }) => "connection_closed",
         Some(Ending::Reset { code, .. }) if !is_cancelled(ending) => error_name(code),
         Some(Ending::GoneAway { code, .. }) => error_name(code),
         Some(
@@ -71,7 +71,7 @@ pub(super) fn is_cancelled(ending: Option<Ending>) -> bool {
 pub(super) fn incomplete(ending: Option<Ending>) -> Option<&'static str> {
     match ending? {
         Ending::Failed(_)
-        | Ending::Closed
+        | Ending::Closed { .. }
         | Ending::Upgraded
         | Ending::Reset { .. }
         | Ending::GoneAway { .. } => None,

@@ -92,7 +92,7 @@ pub(super) fn error(exchange: &Exchange, rpc: &Rpc) -> Option<Cow<'static, str>>
         Some(Ending::Reset { code: CANCEL, by: Side::Client }) => {
             (exchange.side == Side::Client && code.is_none()).then_some(Cow::Borrowed(error_name(CANCEL)))
         }
-        Some(Ending::Reset { .. } | Ending::GoneAway { .. } | Ending::Failed(_) | Ending::Closed) => {
+        Some(Ending::Reset { .. } | Ending::GoneAway { .. } | Ending::Failed(_) | Ending::Closed { .. }) => {
             outcome::error(exchange.side, None, exchange.ending)
         }
         _ => None,

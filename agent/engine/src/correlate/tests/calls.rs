@@ -286,11 +286,20 @@ fn what_is_no_response_of_grpc_has_a_code_from_its_head_on() {
 
 #[test]
 fn a_connection_that_is_gone_makes_a_call_unavailable_to_its_client() {
-    for (side, code) in [(Side::Client, Some("UNAVAILABLE")), (Side::Server, None)] {
+    let closed = |by_peer| (Ending::Closed { by_peer }, "connection_closed");
+    for (side, (ending, error), code) in [
+        (Side::Client, (Ending::Failed(104), "connection_reset"), Some("UNAVAILABLE")),
+        (Side::Server, (Ending::Failed(104), "connection_reset"), None),
+        (Side::Client, closed(true), Some("UNAVAILABLE")),
+        (Side::Server, closed(true), None),
+        // A client that goes away knows why, and nobody else.
+        (Side::Client, closed(false), None),
+        (Side::Server, closed(false), None),
+    ] {
         let mut world = World::new();
         let (at, _) = ask(&mut world, side, "/a.B/C", &[GRPC], false);
-        world.end(at, Ending::Failed(104));
-        assert_eq!(outcome(&one(&mut world)), (code, Some("connection_reset"), true));
+        world.end(at, ending);
+        assert_eq!(outcome(&one(&mut world)), (code, Some(error), true), "{ending:?} at {side:?}");
     }
     let mut world = World::new();
     let (at, _) = ask(&mut world, Side::Client, "/a.B/C", &[GRPC], false);

@@ -129,7 +129,7 @@ fn what_is_sent_while_nothing_came_is_the_programs_own() {
 
 #[test]
 fn traces_that_came_are_forgotten_when_their_request_ends_in_any_way() {
-    for end in [Ending::Closed, Ending::Gap] {
+    for end in [Ending::Closed { by_peer: true }, Ending::Gap] {
         let mut world = World::new();
         let (from, it) = (world.elsewhere(), task(C, 30));
         let served = world.start(from, Side::Server, it);

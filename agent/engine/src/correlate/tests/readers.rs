@@ -140,7 +140,7 @@ fn after_a_request_without_an_answer_the_task_is_in_doubt() {
     let mut world = World::new();
     let (up, down) = (world.elsewhere(), world.elsewhere());
     let aborted = world.read(up, T);
-    world.end(aborted, Ending::Closed);
+    world.end(aborted, Ending::Closed { by_peer: true });
     let read = world.read(up, T);
     let sent = world.send(down, T);
     world.answer(sent, T);

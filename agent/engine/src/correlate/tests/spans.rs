@@ -150,7 +150,7 @@ fn failures_have_a_type_and_what_is_no_failure_says_why_it_is_incomplete() {
         (Ending::Failed(111), Some("connection_refused"), None),
         (Ending::Failed(113), Some("unreachable"), None),
         (Ending::Failed(5), Some("connection_failed"), None),
-        (Ending::Closed, Some("connection_closed"), None),
+        (Ending::Closed { by_peer: false }, Some("connection_closed"), None),
         (Ending::Upgraded, None, None),
         (Ending::Gap, None, Some("gap")),
         (Ending::Malformed, None, Some("malformed")),
@@ -173,7 +173,7 @@ fn a_request_without_a_head_is_a_span_that_knows_only_its_peer() {
     let mut world = World::new();
     let socket = world.elsewhere();
     let at = world.start(socket, Side::Server, task(10, 10));
-    world.end(at, Ending::Closed);
+    world.end(at, Ending::Closed { by_peer: false });
     let span = world.all().pop().unwrap();
     assert_eq!(span.name, "HTTP");
     assert_eq!(

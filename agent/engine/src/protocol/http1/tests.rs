@@ -289,8 +289,8 @@ fn half_a_close_ends_nothing() {
 #[test]
 fn endings_without_a_response_say_how() {
     let cases = [
-        (Step::End(None, How::Closed), "Closed"),
-        (Step::End(Some(false), How::Eof), "Closed"),
+        (Step::End(None, How::Closed), "Closed { by_peer: false }"),
+        (Step::End(Some(false), How::Eof), "Closed { by_peer: true }"),
         (Step::End(None, How::Failed(110)), "Failed(110)"),
         (Step::End(Some(false), How::CallFailed(104)), "Failed(104)"),
         (Step::End(None, How::Swept), "Unseen(Swept)"),

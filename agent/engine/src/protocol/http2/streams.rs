@@ -427,7 +427,7 @@ impl Streams {
     /// Ends all, but those that were answered.
     pub(super) fn end(&mut self, ending: Ending, time: Time, out: &mut dyn Observer) {
         let ending = match (ending, self.gone) {
-            (Ending::Closed | Ending::Failed(_), Some((_, code))) if code != frame::NO_ERROR => {
+            (Ending::Closed { .. } | Ending::Failed(_), Some((_, code))) if code != frame::NO_ERROR => {
                 Ending::GoneAway { code, served: true }
             }
             (other, _) => other,
@@ -436,7 +436,9 @@ impl Streams {
             let lost = stream.request_lost || stream.doubt.is_some();
             if stream.answered.is_some() {
                 self.complete(0, None, out);
-            } else if lost && matches!(ending, Ending::Closed | Ending::Failed(_) | Ending::GoneAway { .. }) {
+            } else if lost
+                && matches!(ending, Ending::Closed { .. } | Ending::Failed(_) | Ending::GoneAway { .. })
+            {
                 // It may have ended before, in what was lost.
                 let time = stream.doubt.map_or(time, |doubt| doubt.since);
                 self.end_one(0, Ending::Gap, time, out);

@@ -88,7 +88,7 @@ fn assert_right(whole: &Recorder, part: &Recorder, context: &str) {
         }
         let failed = matches!(
             told.ending,
-            Some(Ending::Closed | Ending::Failed(_) | Ending::Reset { .. } | Ending::GoneAway { .. })
+            Some(Ending::Closed { .. } | Ending::Failed(_) | Ending::Reset { .. } | Ending::GoneAway { .. })
         );
         assert!(!failed || told.ending == known.ending, "{told:?} for {known:?} {context}");
     }
@@ -255,7 +255,7 @@ fn a_connection_that_ends_ends_its_streams() {
     ];
     assert_exchanges(&steps, &["GET /a +0 Failed(104)", "POST /b -> 200 +0"]);
     let mut client = Encoder::default();
-    assert_exchanges(&[request(client.get(1, "/a")), closed()], &["GET /a +0 Closed"]);
+    assert_exchanges(&[request(client.get(1, "/a")), closed()], &["GET /a +0 Closed { by_peer: false }"]);
     let mut client = Encoder::default();
     let swept = [request(client.get(1, "/a")), Step::End(None, How::Swept)];
     assert_exchanges(&swept, &["GET /a +0 Unseen(Swept)"]);
