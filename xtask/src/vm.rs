@@ -16,6 +16,7 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 
+use self::kernel::Kernel;
 pub(crate) use self::kernel::Series;
 use crate::{exec, packages, test};
 
@@ -62,13 +63,13 @@ pub(crate) fn smoke(program: &Path, kernels: &[Series], timeout: Duration) -> Re
         ],
         directory,
     };
-    let fetched = kernels.iter().map(|&series| kernel::fetch(series)).collect::<Result<Vec<_>>>()?;
+    let fetched: Vec<_> = kernels.iter().map(|&series| kernel::fetch(series)).collect();
     Ok(fetched
         .chunks(GUESTS)
         .flat_map(|together| {
             thread::scope(|scope| {
                 let job = &job;
-                let guest = |kernel| scope.spawn(move || guest::shown(kernel, job, timeout));
+                let guest = |fetched| scope.spawn(move || shown(fetched, job, timeout));
                 let guests: Vec<_> = together.iter().map(guest).collect();
                 let join = |guest: ScopedJoinHandle<'_, _>| match guest.join() {
                     Ok(status) => status,
@@ -83,6 +84,13 @@ pub(crate) fn smoke(program: &Path, kernels: &[Series], timeout: Duration) -> Re
             Ok(())
         })
         .collect())
+}
+
+fn shown(fetched: &Result<Kernel>, job: &Job, timeout: Duration) -> Result<u8> {
+    match fetched {
+        Ok(kernel) => guest::shown(kernel, job, timeout),
+        Err(error) => bail!("{error:#}"),
+    }
 }
 
 /// What a command prints on another kernel, whatever its status.
