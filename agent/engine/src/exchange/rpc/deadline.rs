@@ -19,7 +19,7 @@
 //!   100 ms where ten calls at once meet a busy machine), or that reads it together with its end. Of its deadline it has
 //!   seen less than its client, so that "not long" is longer for it.
 //!
-//! Who cancels does so long before, as a rule.
+//! Who cancels does so long before, as a rule; a cancel shortly before that a server reads late is taken for the deadline.
 
 use super::Code;
 use crate::{event::Time, protocol::Side};
