@@ -21,7 +21,7 @@ pub(crate) use self::kernel::Series;
 use crate::{exec, packages, test};
 
 /// How long a guest may take unless said otherwise, boot included: emulated, on a busy machine.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(300);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What the names of the live tests that run in guests have in them.
 const SMOKE: &str = "smoke";
